@@ -7,13 +7,8 @@ use std::error::Error;
 const BY_HAND: [&str; 3] = ["ClientFrame", "ServerFrame", "Change"];
 
 /// Fields that hold JSON text: embedded as it is in JSON, a string in protobuf.
-const JSON_TEXT: [&str; 5] = [
-    "Send.data",
-    "Signal.data",
-    "SignalNow.data",
-    "Message.data",
-    "Notification.data",
-];
+const JSON_TEXT: [&str; 5] =
+    ["Send.data", "Signal.data", "SignalNow.data", "Message.data", "Notification.data"];
 
 /// Enum fields, with the module of `src/json.rs` that names their values.
 const ENUMS: [(&str, &str); 6] = [
@@ -76,10 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "#[serde(skip_serializing_if = \"Option::is_none\")]",
         );
     }
-    config.field_attribute(
-        "carillon.v1.Message.key",
-        "#[serde(skip_serializing_if = \"String::is_empty\")]",
-    );
+    config.field_attribute("carillon.v1.Message.key", "#[serde(skip_serializing_if = \"String::is_empty\")]");
     // A token must not reach a log by way of a `{:?}`.
     config.skip_debug(["carillon.v1.Auth"]);
 

@@ -150,7 +150,15 @@ mod tests {
         let change = Change {
             seq: 18,
             check: 0xbeef,
-            thing: Some(change::Thing::Message(Message { id: "m".into(), seq: 18, ordinal: 2, sender: "a".into(), text: "hi".into(), time: 5, ..Default::default() })),
+            thing: Some(change::Thing::Message(Message {
+                id: "m".into(),
+                seq: 18,
+                ordinal: 2,
+                sender: "a".into(),
+                text: "hi".into(),
+                time: 5,
+                ..Default::default()
+            })),
         };
         let mut json = Vec::new();
         Encoding::Json.encode_server(&ServerFrame::delivery("r", change).unwrap(), &mut json);
@@ -164,9 +172,18 @@ mod tests {
     fn malformed_json_is_an_error_never_a_panic() {
         let deep = "[".repeat(10_000);
         for bad in [
-            "", "null", "[]", "{", "{\"id\":-1}", "{\"id\":1e999}", "{\"id\":1,\"id\":2}",
-            "{\"send\":{\"room\":\"a\",\"room\":\"b\"}}", "{\"send\":{},\"ping\":{}}",
-            "{\"send\":{\"text\":\"\\ud800\"}}", "{\"send\":{\"type\":\"NOPE\"}}", &deep,
+            "",
+            "null",
+            "[]",
+            "{",
+            "{\"id\":-1}",
+            "{\"id\":1e999}",
+            "{\"id\":1,\"id\":2}",
+            "{\"send\":{\"room\":\"a\",\"room\":\"b\"}}",
+            "{\"send\":{},\"ping\":{}}",
+            "{\"send\":{\"text\":\"\\ud800\"}}",
+            "{\"send\":{\"type\":\"NOPE\"}}",
+            &deep,
             &format!("{{\"x\":{deep}"),
         ] {
             assert!(Encoding::Json.decode_client(bad.as_bytes()).is_err(), "{bad:.40}");

@@ -204,7 +204,17 @@ mod tests {
 
     #[test]
     fn cursors_from_elsewhere_are_refused() {
-        for bad in ["", "-", "1", "1-", "1-xyz", "1-123", "-1-00000000", "18446744073709551615-00000000", "1-000000000"] {
+        for bad in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "1-xyz",
+            "1-123",
+            "-1-00000000",
+            "18446744073709551615-00000000",
+            "1-000000000",
+        ] {
             assert_eq!(bad.parse::<Cursor>(), Err(InvalidCursor), "{bad:?}");
         }
     }

@@ -314,14 +314,26 @@ pub trait Store: Send + Sync + 'static {
     /// Messages of a room that hold all words of `text` (in any order, case
     /// ignored, quotes and operators taken as text), newest first, tombstones
     /// never; and whether there are more.
-    async fn search(&self, room: &RoomId, text: &str, before: Seq, limit: usize) -> Result<(Vec<v1::Message>, bool)>;
+    async fn search(
+        &self,
+        room: &RoomId,
+        text: &str,
+        before: Seq,
+        limit: usize,
+    ) -> Result<(Vec<v1::Message>, bool)>;
 
     /// A message by its id.
     async fn message(&self, message: &MessageId) -> Result<Option<MessageRow>>;
 
     /// A user's notifications, newest first, older than the one with id
     /// `before` (empty: the newest); whether there are more; how many are unread.
-    async fn notifications(&self, user: &UserId, unread_only: bool, before: &str, limit: usize) -> Result<(Vec<v1::Notification>, bool, u64)>;
+    async fn notifications(
+        &self,
+        user: &UserId,
+        unread_only: bool,
+        before: &str,
+        limit: usize,
+    ) -> Result<(Vec<v1::Notification>, bool, u64)>;
 
     /// For each user the active rooms with at most `max_members` members.
     async fn rooms_of(&self, users: &[UserId], max_members: u32) -> Result<Vec<Vec<RoomId>>>;
@@ -359,7 +371,12 @@ pub trait Transaction: Send {
     /// Inserts a room and holds its lock. `false`: the id, the pair or the key
     /// is taken, also by a transaction that ended just now. `pair` for a
     /// direct room, `key` of its creator if not empty.
-    async fn insert_room(&mut self, row: &RoomRow, pair: Option<(&UserId, &UserId)>, key: &str) -> Result<bool>;
+    async fn insert_room(
+        &mut self,
+        row: &RoomRow,
+        pair: Option<(&UserId, &UserId)>,
+        key: &str,
+    ) -> Result<bool>;
 
     /// Writes back name, deletion, members, head, messages, changed and checks,
     /// notes the room as recently active, and records the check values of the
@@ -384,7 +401,8 @@ pub trait Transaction: Send {
 
     /// The newest message with a seq of at most `seq` (0: the newest of all):
     /// its seq, its ordinal, and how many messages `user` had sent up to it.
-    async fn message_at(&mut self, room: &RoomId, seq: Seq, user: &UserId) -> Result<Option<(Seq, u64, u64)>>;
+    async fn message_at(&mut self, room: &RoomId, seq: Seq, user: &UserId)
+    -> Result<Option<(Seq, u64, u64)>>;
 
     /// Reads users, in the order given, creating missing ones, and keeps
     /// others from changing them.
