@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub mod auth;
 pub mod link;
 pub mod settings;
+pub mod websocket;
 
 pub use auth::{Authenticator, Identity};
 pub use link::{Endpoints, NodeService};
