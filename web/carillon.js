@@ -14,8 +14,9 @@ const ANSWER_TIMEOUT = 15_000;
 const QUIET_TIMEOUT = 25_000;
 const RENEW_BEFORE_EXPIRY = 60_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
-// The server ends a typing sign after 3 seconds; this only covers a lost end.
-const TYPING_TIMEOUT = 5_000;
+// The server ends a typing sign 3 seconds after it was last renewed, and does not
+// show renewals; this only covers an end that was lost.
+const TYPING_TIMEOUT = 30_000;
 
 /** A request that was refused, or that could not be answered. */
 export class CarillonError extends Error {
@@ -260,7 +261,7 @@ export class Carillon extends EventTarget {
         }
         room.followedFrom ??= joined.from;
         for (const change of joined.changes ?? []) {
-          this.#applyRoom(room, change, change.seq, (message) => message.seq > joined.from);
+          this.#applyRoom(room, change, change.seq);
         }
         room.cursor = joined.cursor;
         this.#changed(room);
@@ -277,6 +278,9 @@ export class Carillon extends EventTarget {
   #lost(code, reason) {
     this.socket = null;
     this.#rejectPending();
+    for (const room of this.rooms.values()) {
+      for (const user of room.typing.keys()) this.#stopTyping(room, user);
+    }
     const canRenew = code === 4403 && typeof this.token === "function";
     if (resumes(code) || canRenew) this.#reconnectLater({ code, reason });
     else this.#setState("stopped", { code, reason });
@@ -410,7 +414,7 @@ export class Carillon extends EventTarget {
   #deliverRoom(frame) {
     const room = this.rooms.get(frame.room);
     if (!room) return;
-    this.#applyRoom(room, frame, frame.seq, (message) => message.seq === frame.seq);
+    this.#applyRoom(room, frame, frame.seq);
     room.cursor = frame.cursor;
     this.#changed(room);
   }
@@ -421,11 +425,13 @@ export class Carillon extends EventTarget {
     this.#changed();
   }
 
-  #applyRoom(room, { message, member, details }, changed, isNew) {
+  #applyRoom(room, { message, member, details }, changed) {
     if (message) {
       this.#stopTyping(room, message.sender);
+      // Not `seq === changed`: what was sent and edited meanwhile comes as one change.
+      const isNew = message.seq > room.followedFrom && !room.things.has(message.id);
       this.#putMessage(room, message, changed);
-      if (isNew(message) && message.sender !== this.user && !room.arrivals.includes(message.seq)) {
+      if (isNew && message.sender !== this.user) {
         room.arrivals.push(message.seq);
         room.countUnread();
       }
