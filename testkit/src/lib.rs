@@ -1,1 +1,12 @@
-//! x
+//! What the project's tests stand on: real servers as child processes, a fault
+//! proxy, a client of the native protocol, whole systems of real processes, and
+//! the checker that decides whether a history kept the promises.
+//!
+//! Only ever a dev-dependency.
+
+pub mod ports;
+pub mod process;
+pub mod servers;
+mod wait;
+
+pub use wait::{eventually, try_eventually};
