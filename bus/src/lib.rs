@@ -4,6 +4,9 @@
 //! The bus carries bytes and knows no rule of chat. What it promises is small
 //! on purpose: **a broker may lose, repeat and reorder**, and whoever needs
 //! more (the followers of a gateway) gets it from the feed's seq and the store.
+//! In health both brokers deliver what one publisher publishes on one subject
+//! once and in order; around a reconnect, and for a reader that is too slow,
+//! they lose. Every loss that leaves no trace raises [`Link::epoch`].
 
 use std::sync::Arc;
 
@@ -14,7 +17,9 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 pub mod local;
+mod meter;
 pub mod nats;
+mod pattern;
 pub mod redis;
 
 /// The broker or the presence store did not do what was asked. Callers go on
@@ -30,6 +35,21 @@ pub enum BusError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It does not take this (a subject that is none, a payload over the
+    /// server's limit, an address that is none): asking again does not help.
+    #[error("{what} does not take this")]
+    Refused {
+        /// Which of the two: "broker" or "presence".
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Describes the metrics of this crate to the recorder that is installed.
+pub fn describe() {
+    meter::describe();
 }
 
 /// Whether the broker's link carries messages now.
@@ -51,7 +71,8 @@ pub trait Inbox: Send + Sync {
     fn receive(&self, subject: &str, payload: Bytes);
 }
 
-/// A subscription; dropping it ends it.
+/// A subscription; dropping it ends it. A message that is being handed over at
+/// that moment may still arrive.
 pub struct Subscription {
     cancel: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
@@ -75,8 +96,9 @@ impl Drop for Subscription {
 /// subscription may end in `.*`, which stands for exactly one token.
 #[async_trait]
 pub trait Broker: Send + Sync {
-    /// Publishes at most once. Waits for room in the adapter's bounded queue,
-    /// never for a subscriber. An error means that it was not published.
+    /// Publishes. Waits for room in the adapter's bounded queue, at most a
+    /// second, and never for a subscriber or for a broker that is away. An
+    /// error means that it was not published; success, that it is on its way.
     async fn publish(&self, subject: String, payload: Bytes) -> Result<(), BusError>;
 
     /// Hands every message published on `subject` from now on to `inbox`.
@@ -142,10 +164,12 @@ pub struct Entry {
 pub struct Seen {
     /// Who.
     pub user: UserId,
-    /// The most present of the user's connections: online before busy before away.
+    /// The most present of the user's connections: online before busy before
+    /// away before invisible, which is [`Status::Offline`].
     pub status: Status,
-    /// When the user was last connected, milliseconds since the Unix epoch;
-    /// `None` if presence does not know (the store may).
+    /// When the user was last connected and not invisible, milliseconds since
+    /// the Unix epoch on presence's own clock: now for whoever is. `None` if
+    /// presence does not know (it forgets an hour after; the store may know).
     pub last_seen: Option<i64>,
 }
 
@@ -154,31 +178,50 @@ pub struct Seen {
 ///
 /// Each node holds a lease; its entries count as long as the lease lives.
 /// A user's status is that of the entries under live leases, or for a short
-/// grace after the last one left what it was: a reconnect is not a change.
+/// grace after the best one left what it was: a reconnect is not a change.
+///
+/// Two calls about the same connection must not overlap. A caller first notes
+/// a connection in its own list and then enters it, so that entering the whole
+/// list again, when [`renew`](Self::renew) asks for it, heals whatever was lost.
 #[async_trait]
 pub trait Presence: Send + Sync {
-    /// Keeps this node's lease alive; call it at a third of the lease's time.
-    /// `false`: the lease was not there (presence was emptied, or this node was
-    /// away too long) and the caller must [`enter`](Self::enter) all its
-    /// connections again.
+    /// Keeps this node's lease alive; call it first at the start, and then at a
+    /// third of the lease's time.
+    ///
+    /// `false`: this is a new lease, under which nothing is entered yet, and the
+    /// caller must [`enter`](Self::enter) all its connections again. So it is on
+    /// the first call, when presence was emptied or this node was away too long,
+    /// and after anything that may have lost an entry on the way: an error of
+    /// `enter` or `leave`, a new connection to the server. What is not entered
+    /// again ends with the old lease.
     async fn renew(&self) -> Result<bool, BusError>;
 
     /// Adds or updates connections of this node. Answers with the users whose
-    /// visible status changed by it, each change to exactly one caller.
+    /// visible status changed by it, each change to exactly one caller. After an
+    /// error there is nothing to repeat: the next `renew` says `false`.
     async fn enter(&self, entries: &[Entry]) -> Result<Vec<Seen>, BusError>;
 
-    /// Removes connections of this node. Users left without one go offline
-    /// after the grace, found by [`sweep`](Self::sweep).
+    /// Removes connections of this node; their status does not matter. What
+    /// becomes of the users is found by [`sweep`](Self::sweep) after the grace.
+    /// After an error there is nothing to repeat: the next `renew` says `false`.
     async fn leave(&self, entries: &[Entry]) -> Result<(), BusError>;
 
     /// Finds users whose grace is over and nodes whose lease has run out, and
-    /// answers with those who went offline, each to exactly one caller.
+    /// answers with the users whose status fell by it: offline, or to that of
+    /// the connections they have left. Each to exactly one caller.
+    ///
+    /// Finds nothing for a node without a live lease, and finds dead nodes only
+    /// for one whose lease is older than a lease's time: after presence was
+    /// away, the others come back before anybody is called dead.
     async fn sweep(&self) -> Result<Vec<Seen>, BusError>;
 
-    /// The status of each of these users, in order.
+    /// The status of each of these users, in order; offline for those it does
+    /// not know.
     async fn look(&self, users: &[UserId]) -> Result<Vec<Seen>, BusError>;
 
-    /// Ends this node's lease and entries, as after a clean stop.
+    /// Ends this node's lease and entries, as after a clean stop; users left
+    /// without a connection go offline after the grace, found by other nodes.
+    /// Nothing is asked of this handle afterwards.
     async fn close(&self) -> Result<(), BusError>;
 }
 

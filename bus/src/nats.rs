@@ -1,1 +1,356 @@
-//! To be written.
+//! The broker of a cluster: NATS, core publish and subscribe.
+//!
+//! The driver keeps one channel per subscription and drops what does not fit,
+//! and while it is not connected it queues instead of failing. So here one task
+//! takes from all those channels and only hands over, and `publish` looks at
+//! the connection's state before anything is queued.
+
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectOptions, Event, PublishErrorKind};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::{AbortHandle, AbortRegistration, Abortable, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::meter::BrokerMeter;
+use crate::pattern::{check_pattern, check_subject};
+use crate::{Broker, BusError, Inbox, Link, Subscription};
+
+/// Commands on their way to the server.
+const CLIENT_CAPACITY: usize = 16 * 1024;
+/// Messages of one subscription that wait for the driver task; more are lost,
+/// which raises the epoch.
+const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
+/// Longest wait for room in the queue to the server.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts to connect.
+const LONGEST_BACKOFF: u64 = 1000;
+/// A server that leaves two of these unanswered is taken for dead.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// The driver's event queue may drop events: the link is looked at this often.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// A flood of losses raises the epoch only this often: each makes every
+/// follower ask the store.
+const LOSS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A [`Broker`] on a NATS server or cluster.
+pub struct NatsBroker {
+    shared: Arc<Shared>,
+    link: watch::Receiver<Link>,
+    starts: mpsc::Sender<Start>,
+    closing: CancellationToken,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    client: Client,
+    meter: Arc<BrokerMeter>,
+}
+
+/// What the driver's event callback tells the task that watches the link.
+struct Signals {
+    link: watch::Sender<Link>,
+    /// Something was lost or will be.
+    lost: AtomicBool,
+    woken: Notify,
+    meter: Arc<BrokerMeter>,
+}
+
+/// A subscription to begin.
+struct Start {
+    subject: String,
+    inbox: Arc<dyn Inbox>,
+    handle: AbortHandle,
+    registration: AbortRegistration,
+    begun: oneshot::Sender<Result<(), async_nats::SubscribeError>>,
+}
+
+impl NatsBroker {
+    /// Connects as `name` to the server or servers (separated by commas) at
+    /// `url`. A server that is away is no error: the link says so, and
+    /// connecting goes on until [`close`](Self::close).
+    pub async fn connect(url: &str, name: &str) -> Result<Self, BusError> {
+        let servers: Vec<async_nats::ServerAddr> = url
+            .split(',')
+            .map(|url| url.trim().parse())
+            .collect::<Result<_, io::Error>>()
+            .map_err(refused)?;
+        let meter = Arc::new(BrokerMeter::new());
+        meter.link_up.set(0.0);
+        let signals = Arc::new(Signals {
+            link: watch::Sender::new(Link::default()),
+            lost: AtomicBool::new(false),
+            woken: Notify::new(),
+            meter: meter.clone(),
+        });
+        let told = signals.clone();
+        let client = ConnectOptions::new()
+            .name(name)
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(backoff)
+            .connection_timeout(Duration::from_secs(2))
+            .ping_interval(PING_INTERVAL)
+            .client_capacity(CLIENT_CAPACITY)
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .event_callback(move |event| {
+                told.note(&event);
+                std::future::ready(())
+            })
+            .connect(servers)
+            .await
+            .map_err(refused)?;
+
+        let closing = CancellationToken::new();
+        let shared = Arc::new(Shared { client, meter });
+        let (starts, receiver) = mpsc::channel(1024);
+        let mut link = signals.link.subscribe();
+        let tasks = vec![
+            tokio::spawn(drive(shared.clone(), receiver, closing.clone())),
+            tokio::spawn(signals.watch(shared.client.clone(), closing.clone())),
+        ];
+        // Whoever starts beside a running server finds the link up.
+        let _ = tokio::time::timeout(PATIENCE, link.wait_for(|link| link.up)).await;
+        Ok(Self { shared, link, starts, closing, tasks: Mutex::new(tasks) })
+    }
+
+    /// Sends what is on its way, ends all subscriptions and waits for the tasks.
+    pub async fn close(&self) {
+        let client = &self.shared.client;
+        let farewell = async {
+            if client.connection_state() == State::Connected {
+                let _ = client.flush().await;
+                let _ = client.drain().await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, farewell).await;
+        self.closing.cancel();
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the broker ended badly");
+            }
+        }
+    }
+
+    async fn send(&self, subject: String, payload: Bytes) -> Result<(), BusError> {
+        check_subject(&subject)?;
+        let client = &self.shared.client;
+        if client.connection_state() != State::Connected {
+            return Err(away(io::Error::from(io::ErrorKind::NotConnected)));
+        }
+        let mut sending = pin!(client.publish(subject, payload));
+        let sent = match sending.as_mut().now_or_never() {
+            Some(sent) => sent,
+            // The queue is full: the server is slow, paused, or just going away.
+            None => {
+                let mut link = self.link.clone();
+                tokio::select! {
+                    biased;
+                    sent = sending => sent,
+                    _ = link.wait_for(|link| !link.up) => {
+                        return Err(away(io::Error::from(io::ErrorKind::NotConnected)));
+                    }
+                    () = tokio::time::sleep(PATIENCE) => {
+                        return Err(away(io::Error::from(io::ErrorKind::TimedOut)));
+                    }
+                }
+            }
+        };
+        sent.map_err(|error| match error.kind() {
+            PublishErrorKind::Send => away(error),
+            PublishErrorKind::MaxPayloadExceeded | PublishErrorKind::InvalidSubject => refused(error),
+        })
+    }
+}
+
+fn away(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BusError {
+    BusError::Away { what: "broker", source: source.into() }
+}
+
+fn refused(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BusError {
+    BusError::Refused { what: "broker", source: source.into() }
+}
+
+/// Doubles from 25 ms to the longest, half of it by chance, so that the nodes of
+/// a cluster do not all return at once. The first attempt is made at once.
+fn backoff(attempt: usize) -> Duration {
+    if attempt <= 1 {
+        return Duration::ZERO;
+    }
+    let full = (25u64 << attempt.min(8)).min(LONGEST_BACKOFF);
+    // A fresh hasher's keys are random.
+    let chance = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), attempt);
+    Duration::from_millis(full / 2 + chance % (full / 2 + 1))
+}
+
+impl Signals {
+    fn note(&self, event: &Event) {
+        match event {
+            Event::Connected => tracing::info!("connected to the broker"),
+            Event::Disconnected => {
+                tracing::warn!("lost the connection to the broker");
+                self.set_down();
+            }
+            Event::SlowConsumer(_) => {
+                self.meter.slow.increment(1);
+                self.lost.store(true, Ordering::Release);
+            }
+            Event::LameDuckMode => self.lost.store(true, Ordering::Release),
+            Event::ServerError(error) => tracing::warn!(%error, "the broker reports an error"),
+            Event::ClientError(error) => tracing::debug!(%error, "connecting to the broker failed"),
+            Event::Draining | Event::Closed => {}
+        }
+        self.woken.notify_one();
+    }
+
+    fn set_down(&self) {
+        self.meter.link_up.set(0.0);
+        self.link.send_if_modified(|link| std::mem::replace(&mut link.up, false));
+    }
+
+    fn raise(&self) {
+        self.link.send_modify(|link| {
+            link.up = true;
+            link.epoch += 1;
+        });
+    }
+
+    /// Keeps the link's state true until closing. Connections are counted by
+    /// the driver itself, so that no reconnect passes unseen.
+    async fn watch(self: Arc<Self>, client: Client, closing: CancellationToken) {
+        let stats = client.statistics();
+        let mut connection = 0;
+        let mut raised = Instant::now();
+        let mut tick = tokio::time::interval(CHECK_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.woken.notified() => {}
+                _ = tick.tick() => {}
+                () = closing.cancelled() => return self.set_down(),
+            }
+            let connects = stats.connects.load(Ordering::Acquire);
+            if client.connection_state() != State::Connected {
+                self.set_down();
+            } else if connects != connection || !self.link.borrow().up {
+                // Up means that the subscriptions are with the server again: a
+                // flush passes through the driver's queue behind them.
+                if !matches!(tokio::time::timeout(PATIENCE, client.flush()).await, Ok(Ok(()))) {
+                    continue;
+                }
+                if connection != 0 {
+                    self.meter.reconnects.increment(1);
+                }
+                connection = connects;
+                self.meter.link_up.set(1.0);
+                self.raise();
+            } else if raised.elapsed() >= LOSS_INTERVAL && self.lost.swap(false, Ordering::AcqRel) {
+                raised = Instant::now();
+                self.raise();
+            }
+        }
+    }
+}
+
+/// Runs all subscriptions, in one task: there is one for every user and room,
+/// and a task for each would cost more than what it does.
+async fn drive(shared: Arc<Shared>, mut starts: mpsc::Receiver<Start>, closing: CancellationToken) {
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            start = starts.recv() => match start {
+                Some(start) => running.push(start.run(shared.clone())),
+                None => break,
+            },
+            Some(()) = running.next(), if !running.is_empty() => {}
+            () = closing.cancelled() => break,
+        }
+    }
+    // Drained subscriptions end by themselves once they have handed over the rest.
+    if shared.client.connection_state() == State::Connected {
+        let rest = async { while running.next().await.is_some() {} };
+        let _ = tokio::time::timeout(PATIENCE, rest).await;
+    }
+}
+
+impl Start {
+    /// From the request to the server to the end of the subscription. What
+    /// stays in memory for each is small, apart from the driver's channel.
+    async fn run(self, shared: Arc<Shared>) {
+        let Start { subject, inbox, handle, registration, begun } = self;
+        let listen = async move {
+            // Boxed, because it is large and soon over.
+            let mut messages = match Box::pin(shared.client.subscribe(subject)).await {
+                Ok(messages) => messages,
+                Err(error) => return drop(begun.send(Err(error))),
+            };
+            let _ = begun.send(Ok(()));
+            while let Some(message) = messages.next().await {
+                if handle.is_aborted() {
+                    return;
+                }
+                shared.meter.received.increment(1);
+                inbox.receive(&message.subject, message.payload);
+            }
+        };
+        // Aborted is how a subscription ends.
+        let _ = Abortable::new(listen, registration).await;
+    }
+}
+
+#[async_trait]
+impl Broker for NatsBroker {
+    async fn publish(&self, subject: String, payload: Bytes) -> Result<(), BusError> {
+        let meter = &self.shared.meter;
+        let sent = self.send(subject, payload).await;
+        if sent.is_ok() {
+            meter.published.increment(1)
+        } else {
+            meter.publish_errors.increment(1)
+        }
+        sent
+    }
+
+    async fn subscribe(&self, subject: String, inbox: Arc<dyn Inbox>) -> Result<Subscription, BusError> {
+        check_pattern(&subject)?;
+        let (handle, registration) = AbortHandle::new_pair();
+        let (begun, wait) = oneshot::channel();
+        let start = Start { subject, inbox, handle: handle.clone(), registration, begun };
+        if self.starts.send(start).await.is_err() {
+            return Err(away(io::Error::other("the broker was closed")));
+        }
+        self.shared.meter.subscriptions.increment(1);
+        let shared = self.shared.clone();
+        let subscription = Subscription::new(move || {
+            handle.abort();
+            shared.meter.subscriptions.decrement(1);
+        });
+        let mut link = self.link.clone();
+        tokio::select! {
+            biased;
+            begun = wait => match begun {
+                Ok(Ok(())) => Ok(subscription),
+                Ok(Err(error)) => Err(away(error)),
+                Err(_) => Err(away(io::Error::other("the broker was closed"))),
+            },
+            // It is on its way to the server when the server is back.
+            _ = link.wait_for(|link| !link.up) => Ok(subscription),
+            () = tokio::time::sleep(PATIENCE) => Ok(subscription),
+        }
+    }
+
+    fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+}
