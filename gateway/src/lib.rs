@@ -1,21 +1,46 @@
 //! The edge: authenticates clients, carries their commands to a dispatcher and
 //! the changes of their rooms back to them. It never touches the store and
 //! never decides who may do what.
+//!
+//! A request's way through the files: `server` accepts, `websocket` speaks
+//! the wire, `connection` owns the socket, `session` decides what a frame
+//! asks for, `requests` runs it, `link` carries it to a dispatcher. A
+//! change's way back: `feed` keeps it in order, `wire` encodes it once,
+//! `outbound` queues it for each client.
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bus::{Broker, Presence};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+mod app;
 pub mod auth;
-pub mod link;
-pub mod settings;
-pub mod websocket;
+mod client;
+mod connection;
+mod drain;
+mod feed;
+mod hub;
+mod link;
+mod metrics;
+mod outbound;
+mod page;
+mod presence;
+mod requests;
+mod rest;
+mod server;
+mod session;
+mod settings;
+mod websocket;
+mod wire;
 
 pub use auth::{Authenticator, Identity};
-pub use link::{Endpoints, NodeService};
+pub use link::{Endpoints, Link, NodeService};
+pub use metrics::describe as describe_metrics;
 pub use settings::Settings;
 
 /// What a gateway stands on.
@@ -30,15 +55,62 @@ pub struct Deps {
     pub authenticator: Arc<Authenticator>,
 }
 
-/// Serves clients on `listener` until `shutdown` is cancelled, then drains:
-/// takes no new connections, closes the open ones over the set time with the
-/// code that makes them resume elsewhere, and returns when all are gone.
-pub async fn serve(
-    _listener: TcpListener,
-    _deps: Deps,
-    _settings: Settings,
-    _shutdown: CancellationToken,
-) -> std::io::Result<()> {
-    let _ = Duration::ZERO;
-    Ok(())
+/// A gateway that is connected to its dispatchers and serves nobody yet.
+pub struct Gateway {
+    app: Arc<app::App>,
+    /// Everything but the dispatchers' link and presence.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Gateway {
+    /// Starts the background work: links, hub, presence.
+    pub async fn start(deps: Deps, settings: Settings) -> Result<Self, bus::BusError> {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let metrics = Arc::new(metrics::Metrics::default());
+        let link = Link::start(deps.dispatchers, settings.command_timeout, metrics.clone(), tasks.clone(), stop.clone());
+        let hub = hub::Hub::start(deps.broker, link, metrics, tasks.clone(), stop.clone()).await?;
+        let limit = settings.presence_room_limit;
+        let presence = presence::PresenceKeeper::start(deps.presence, hub.clone(), limit, &tasks, stop.clone());
+        let app = Arc::new(app::App {
+            hub,
+            authenticator: deps.authenticator,
+            presence,
+            settings,
+            connections: AtomicUsize::new(0),
+        });
+        Ok(Self { app, tasks, stop })
+    }
+
+    /// The way to the dispatchers, for readiness.
+    pub fn link(&self) -> &Link {
+        self.app.hub.link()
+    }
+
+    /// Serves clients on `listener` until `shutdown` is cancelled, then drains:
+    /// takes no new connections, closes the open ones over the set time with the
+    /// code that makes them resume elsewhere, and returns when all are gone.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+        let connections = TaskTracker::new();
+        let state = rest::RestState {
+            link: self.app.hub.link().clone(),
+            authenticator: self.app.authenticator.clone(),
+            presence: self.app.presence.port(),
+            settings: self.app.settings.clone(),
+        };
+        let router = rest::router(state)
+            .merge(server::websocket_route(self.app.clone(), connections.clone()))
+            .merge(page::router());
+        server::accept(listener, router, &self.app, &connections, &shutdown).await;
+        drain::drain(&self.app.hub, &connections, self.app.settings.drain_spread).await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        Ok(())
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

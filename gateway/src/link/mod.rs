@@ -1,17 +1,50 @@
 //! The way to the dispatchers: commands in order down one stream to each,
-//! queries as calls of their own, and another dispatcher when one is gone.
+//! questions as calls of their own, and another dispatcher when one is gone.
+//!
+//! Commands of one room prefer one dispatcher, so that batches grow large, and
+//! stay with it while any of them is on the way, so that order is kept. When a
+//! dispatcher goes, what it had not answered is sent again, in order, to
+//! another: every command may be repeated safely, by its key or its nature.
 
-use proto::node::{Actor, answer, command, outcome, query};
-use proto::v1;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proto::node::dispatcher_client::DispatcherClient;
+use proto::node::{Actor, Answer, Query, answer, command, outcome, query};
+use proto::{ErrorCode, v1};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
+
+mod dispatchers;
+mod follows;
+mod routing;
+
+use crate::metrics::Metrics;
+use routing::Routing;
 
 /// A dispatcher's gRPC service: a channel to another process, or the service
 /// itself in the same process.
-pub type NodeService = BoxCloneSyncService<
-    http::Request<tonic::body::Body>,
-    http::Response<tonic::body::Body>,
-    Box<dyn std::error::Error + Send + Sync>,
->;
+pub type NodeService =
+    BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, tonic::Status>;
+
+/// What a command came to: never `outcome::Result::Error`, which is the `Err`.
+pub type CommandResult = Result<outcome::Result, v1::Error>;
+
+/// Called once with what a command came to. Must not block.
+pub type Completion = Box<dyn FnOnce(CommandResult) + Send>;
+
+/// A question is tried at another dispatcher after this.
+const ASK_TIMEOUT: Duration = Duration::from_secs(4);
+/// How many dispatchers a question is put to.
+const ASK_TRIES: usize = 2;
+/// How long a question waits for any dispatcher at all.
+const ASK_PATIENCE: Duration = Duration::from_secs(3);
+/// Commands on the way at once; beyond it they are refused as retryable.
+const MAX_IN_FLIGHT: usize = 65_536;
+/// How often overdue commands are looked for.
+const SWEEP: Duration = Duration::from_millis(200);
 
 /// Where the dispatchers are.
 #[derive(Clone)]
@@ -25,21 +58,144 @@ pub enum Endpoints {
 
 /// Handle to the dispatchers; cheap to clone.
 #[derive(Clone)]
-pub struct Link {}
+pub struct Link {
+    inner: Arc<Inner>,
+    follows: follows::Follows,
+}
+
+struct Inner {
+    routing: Routing,
+    timeout: Duration,
+    /// How many dispatchers are connected.
+    connected: watch::Sender<usize>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
 
 impl Link {
-    /// Runs a command and waits for its outcome. Never `outcome::Result::Error`:
-    /// refusals, timeouts and unavailability are the `Err`.
-    pub async fn command(
-        &self,
-        _actor: Actor,
-        _action: command::Action,
-    ) -> Result<outcome::Result, v1::Error> {
-        unimplemented!()
+    /// Connects, and stays connected on `tasks` until `stop`. Commands are
+    /// answered after `timeout` at the latest.
+    pub fn start(
+        endpoints: Endpoints,
+        timeout: Duration,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            routing: Routing::new(metrics, MAX_IN_FLIGHT),
+            timeout,
+            connected: watch::Sender::new(0),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        });
+        let sweeping = inner.clone();
+        tasks.spawn(async move {
+            let mut sweep = tokio::time::interval(SWEEP);
+            while sweeping.stop.run_until_cancelled(sweep.tick()).await.is_some() {
+                sweeping.routing.expire(Instant::now());
+            }
+            sweeping.routing.abandon();
+        });
+        dispatchers::start(&inner, endpoints);
+        let follows = follows::Follows::start(inner.clone());
+        Self { inner, follows }
     }
 
-    /// Asks a question. Never `answer::Result::Error`: that is the `Err`.
-    pub async fn ask(&self, _actor: Actor, _question: query::Question) -> Result<answer::Result, v1::Error> {
-        unimplemented!()
+    /// How many dispatchers are connected, and its changes.
+    pub fn connected(&self) -> watch::Receiver<usize> {
+        self.inner.connected.subscribe()
     }
+
+    /// Sends a command on its way; `done` hears what came of it, once. Commands
+    /// of one `route` (the room, mostly) happen in the order of these calls.
+    pub fn submit(&self, actor: Actor, action: command::Action, route: &str, done: Completion) {
+        let route = routing::stable_hash(route.bytes());
+        self.inner.routing.submit(actor, action, route, Instant::now() + self.inner.timeout, done);
+    }
+
+    /// Runs a command and waits for what comes of it: refusals, timeouts and
+    /// unavailability are the `Err`.
+    pub async fn command(&self, actor: Actor, action: command::Action) -> CommandResult {
+        let (done, outcome) = oneshot::channel();
+        let route = route_of(&actor, &action).to_owned();
+        // Whoever asked may be gone by then; the command happens all the same.
+        let completion: Completion = Box::new(move |result| drop(done.send(result)));
+        self.submit(actor, action, &route, completion);
+        outcome.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+
+    /// Asks a question: refusals and unavailability are the `Err`.
+    pub async fn ask(&self, actor: Actor, question: query::Question) -> Result<answer::Result, v1::Error> {
+        self.inner.ask(Query { actor: Some(actor), question: Some(question) }).await
+    }
+
+    /// May this user hear this feed, and what changed since. Asked together
+    /// with others that wait at the same time.
+    pub async fn follow(&self, follow: proto::node::Follow) -> Result<proto::node::FeedChanges, v1::Error> {
+        self.follows.follow(follow).await
+    }
+}
+
+impl Inner {
+    async fn ask(&self, query: Query) -> Result<answer::Result, v1::Error> {
+        for _ in 0..ASK_TRIES {
+            let client = self.any_dispatcher().await?;
+            match tokio::time::timeout(ASK_TIMEOUT, ask_once(client, query.clone())).await {
+                Ok(Ok(Answer { result: Some(answer::Result::Error(error)) })) => return Err(error),
+                Ok(Ok(Answer { result: Some(result) })) => return Ok(result),
+                Ok(Ok(Answer { result: None })) => {
+                    return Err(ErrorCode::Internal.with("a dispatcher does not know this question"));
+                }
+                Ok(Err(status)) => tracing::debug!(%status, "a dispatcher did not answer a question"),
+                Err(_) => tracing::debug!("a dispatcher did not answer a question in time"),
+            }
+        }
+        Err(unavailable())
+    }
+
+    async fn any_dispatcher(&self) -> Result<DispatcherClient<NodeService>, v1::Error> {
+        let mut connected = self.connected.subscribe();
+        let wait = async {
+            loop {
+                connected.borrow_and_update();
+                if let Some(client) = self.routing.any() {
+                    return Some(client);
+                }
+                connected.changed().await.ok()?;
+            }
+        };
+        match self.stop.run_until_cancelled(tokio::time::timeout(ASK_PATIENCE, wait)).await {
+            Some(Ok(Some(client))) => Ok(client),
+            _ => Err(unavailable()),
+        }
+    }
+}
+
+async fn ask_once(mut client: DispatcherClient<NodeService>, query: Query) -> Result<Answer, tonic::Status> {
+    Ok(client.ask(query).await?.into_inner())
+}
+
+/// What keeps commands in order: the room where there is one, else the user.
+pub fn route_of<'a>(actor: &'a Actor, action: &'a command::Action) -> &'a str {
+    use command::Action;
+
+    match action {
+        Action::Send(send) => &send.room,
+        Action::Edit(edit) => &edit.room,
+        Action::Delete(delete) => &delete.room,
+        Action::Read(read) => &read.room,
+        Action::RenameRoom(rename) => &rename.room,
+        Action::DeleteRoom(delete) => &delete.room,
+        Action::AddMembers(add) => &add.room,
+        Action::RemoveMember(remove) => &remove.room,
+        Action::ChangeRole(change) => &change.room,
+        Action::Notify(notify) => &notify.user,
+        Action::Revoke(revoke) => &revoke.user,
+        Action::ReadNotification(_) | Action::CreateRoom(_) | Action::RecordLastSeen(_) => &actor.user,
+    }
+}
+
+fn unavailable() -> v1::Error {
+    ErrorCode::Unavailable.with("no dispatcher answers; try again with the same key")
 }

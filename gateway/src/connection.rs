@@ -1,0 +1,429 @@
+//! One client's connection: the task that owns the socket, reads it, writes it,
+//! and runs the session's actions.
+//!
+//! Reading lends a buffer of the thread for the time of one read, writing sends
+//! whatever waits in one vectored call: an idle connection holds no buffer.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use proto::v1::{Error, Pong, server_frame::Body};
+use proto::{CloseCode, Encoding, ErrorCode};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+
+use crate::app::App;
+use crate::auth::{AuthError, Identity};
+use crate::client::Client;
+use crate::metrics;
+use crate::outbound::{Closing, Outbound};
+use crate::session::{Action, Session};
+use crate::websocket::{Decoder, Incoming, encode};
+use crate::{requests, wire};
+
+/// Most that one read takes, and so the size of a thread's buffer.
+const READ_BYTES: usize = 64 * 1024;
+/// Most pieces in one vectored write.
+const WRITE_PIECES: usize = 64;
+/// How long a closing connection may take to write what is left.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the client may take to hang up after our close.
+const HANG_UP_PATIENCE: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// A connection whose handshake is done.
+pub struct Connection {
+    app: Arc<App>,
+    stream: TcpStream,
+    encoding: Encoding,
+    decoder: Decoder,
+    session: Session,
+    outbound: Arc<Outbound>,
+    client: Option<Arc<Client>>,
+    expires_at: Option<i64>,
+    /// Read from the socket and not looked at yet, while too much is in flight.
+    unread: Vec<u8>,
+    /// Taken from the queue and not written yet.
+    writing: VecDeque<Bytes>,
+    /// How it ends, once that is settled.
+    closing: Option<Closing>,
+    /// The close frame is in `writing`.
+    said_goodbye: bool,
+    last_heard: Instant,
+    opened: Instant,
+    pinged: bool,
+}
+
+/// What interrupts the reading of frames: it has to be waited for.
+struct ToAuthenticate {
+    re: u64,
+    token: String,
+    since: String,
+}
+
+impl Connection {
+    /// A connection over `stream`; `unread` came behind the handshake.
+    pub fn new(app: Arc<App>, stream: TcpStream, encoding: Encoding, unread: Bytes) -> Self {
+        let now = Instant::now();
+        Self {
+            decoder: Decoder::new(app.settings.max_frame_bytes),
+            session: Session::new(&app.settings, now.into_std()),
+            outbound: Arc::new(Outbound::new(app.settings.max_outbound_bytes)),
+            app,
+            stream,
+            encoding,
+            client: None,
+            expires_at: None,
+            unread: unread.into(),
+            writing: VecDeque::new(),
+            closing: None,
+            said_goodbye: false,
+            last_heard: now,
+            opened: now,
+            pinged: false,
+        }
+    }
+
+    /// Serves until the connection is over. `identity` is of a bearer token that
+    /// came with the handshake.
+    pub async fn run(mut self, identity: Option<Identity>) {
+        if let Some(identity) = identity {
+            self.accept(0, identity, String::new()).await;
+        }
+        if let Err(error) = self.serve().await {
+            tracing::debug!(%error, "the socket failed");
+        }
+        metrics::closed(self.closing.as_ref().map_or(CloseCode::Normal, |closing| closing.code));
+        if let Some(client) = &self.client {
+            self.app.presence.left(client);
+            self.app.hub.leave(client);
+        }
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        let mut timer = std::pin::pin!(sleep_until(self.next_look()));
+        let mut gives_up = false;
+        loop {
+            self.take();
+            let blocked = self.write()?;
+            if self.closing.is_some() {
+                if self.writing.is_empty() {
+                    return self.hang_up().await;
+                }
+                if !std::mem::replace(&mut gives_up, true) {
+                    timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
+                }
+            } else if !self.unread.is_empty() && self.has_room() {
+                let unread = std::mem::take(&mut self.unread);
+                let mut input = &unread[..];
+                let interrupted = self.frames(&mut input);
+                self.unread = input.to_vec();
+                if let Some(to_authenticate) = interrupted {
+                    self.authenticate(to_authenticate).await;
+                }
+                continue;
+            }
+            let reads = self.closing.is_none() && self.unread.is_empty() && self.has_room();
+            let outbound = self.outbound.clone();
+            tokio::select! {
+                () = std::future::poll_fn(|context| outbound.poll_signalled(context)) => {}
+                ready = self.stream.readable(), if reads => {
+                    ready?;
+                    match self.read()? {
+                        Read::HungUp => return Ok(()),
+                        Read::Frames => {}
+                        Read::Interrupted(to_authenticate) => self.authenticate(to_authenticate).await,
+                    }
+                }
+                ready = self.stream.writable(), if blocked => ready?,
+                () = timer.as_mut() => {
+                    if gives_up {
+                        return Ok(()); // It does not even read its close.
+                    }
+                    self.look();
+                    timer.as_mut().reset(self.next_look());
+                }
+            }
+        }
+    }
+
+    /// Whether another request may be started.
+    fn has_room(&self) -> bool {
+        let in_flight = self.client.as_ref().map_or(0, |client| client.in_flight() as usize);
+        in_flight < self.app.settings.max_in_flight
+    }
+
+    fn read(&mut self) -> io::Result<Read> {
+        READ_BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
+            Ok(0) => Ok(Read::HungUp),
+            Ok(count) => {
+                self.app.hub.metrics().bytes_in.increment(count as u64);
+                self.last_heard = Instant::now();
+                self.pinged = false;
+                let mut input = &buffer[..count];
+                let interrupted = self.frames(&mut input);
+                if !input.is_empty() {
+                    self.unread = input.to_vec();
+                }
+                Ok(interrupted.map_or(Read::Frames, Read::Interrupted))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Frames),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Runs the frames in `input`, up to one that must be waited for, or as many
+    /// as may be on their way at once.
+    fn frames(&mut self, input: &mut &[u8]) -> Option<ToAuthenticate> {
+        while self.closing.is_none() && self.has_room() {
+            match self.decoder.decode(input) {
+                Ok(Some(incoming)) => {
+                    let interrupted = self.incoming(incoming);
+                    if interrupted.is_some() {
+                        return interrupted;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => self.close(Closing { code: error.close_code(), reason: error.to_string() }),
+            }
+        }
+        None
+    }
+
+    fn incoming(&mut self, incoming: Incoming) -> Option<ToAuthenticate> {
+        let now = Instant::now().into_std();
+        let payload = match (incoming, self.encoding) {
+            (Incoming::Text(payload), Encoding::Json) | (Incoming::Binary(payload), Encoding::Protobuf) => {
+                payload
+            }
+            (Incoming::Text(_) | Incoming::Binary(_), encoding) => {
+                let reason = format!("{} has frames of the other type", encoding.subprotocol());
+                self.close(Closing { code: CloseCode::Malformed, reason });
+                return None;
+            }
+            (Incoming::Ping(payload), _) => {
+                if self.session.control(now) {
+                    self.outbound.push(encode::pong(&payload));
+                } else {
+                    self.close(Closing::with(CloseCode::RateLimited));
+                }
+                return None;
+            }
+            (Incoming::Pong, _) => return None,
+            (Incoming::Close { code, .. }, _) => {
+                self.writing.push_back(encode::close_answer(code));
+                self.said_goodbye = true;
+                self.closing = Some(Closing::with(CloseCode::Normal));
+                return None;
+            }
+        };
+        self.app.hub.metrics().frames.increment(1);
+        let action = self.session.frame(self.encoding.decode_client(&payload), now);
+        match (action, &self.client) {
+            (Action::Authenticate { re, token, since }, _) => {
+                return Some(ToAuthenticate { re, token, since });
+            }
+            (Action::Close { re, error, code }, _) => {
+                self.refuse(re, error);
+                self.close(Closing::with(code));
+            }
+            (Action::Refuse { re, error }, _) => self.refuse(re, error),
+            (Action::Pong { re }, Some(client)) => {
+                client.answer(re, Body::Pong(Pong { time: crate::now_ms() }))
+            }
+            (action, Some(client)) => requests::run(&self.app, client, action),
+            (_, None) => self.refuse(0, ErrorCode::Unauthenticated.with("send `auth` first")),
+        }
+        None
+    }
+
+    async fn authenticate(&mut self, ToAuthenticate { re, token, since }: ToAuthenticate) {
+        match self.app.authenticator.identify(&token).await {
+            Ok(identity) => match &self.client {
+                None => self.accept(re, identity, since).await,
+                Some(client) if client.user == identity.user => {
+                    client.renewed(identity.issued_at.unwrap_or(0));
+                    self.expires_at = identity.expires_at;
+                    client.answer(re, Body::Done(Default::default()));
+                }
+                Some(_) => self.refuse(re, ErrorCode::TokenRefused.with("the token is of another user")),
+            },
+            Err(error) => {
+                let (error, code) = match error {
+                    AuthError::Refused(why) => (ErrorCode::TokenRefused.with(why), CloseCode::TokenRefused),
+                    AuthError::Expired => {
+                        (ErrorCode::TokenExpired.with("the token has expired"), CloseCode::TokenExpired)
+                    }
+                    AuthError::Unavailable => {
+                        (ErrorCode::Unavailable.with("the keys cannot be fetched"), CloseCode::Unavailable)
+                    }
+                };
+                self.refuse(re, error);
+                // A failed renewal leaves the old token in force until it expires.
+                if self.client.is_none() {
+                    self.close(Closing::with(code));
+                }
+            }
+        }
+    }
+
+    /// The token is good: starts hearing the user's own feed, and says `ready`.
+    async fn accept(&mut self, re: u64, identity: Identity, since: String) {
+        let client = Client::new(&identity, self.encoding, self.outbound.clone());
+        match requests::ready(&self.app, &client, re, &identity, since).await {
+            Ok(()) => {
+                self.session.authenticated();
+                self.expires_at = identity.expires_at;
+                self.app.hub.enter(&client);
+                self.app.presence.entered(&client);
+                self.client = Some(client);
+            }
+            Err(error) => {
+                let code = match ErrorCode::from_name(&error.code) {
+                    Some(ErrorCode::TokenRefused) => CloseCode::Revoked,
+                    // Not a cursor: the connection may live, with another one.
+                    Some(ErrorCode::Invalid) => return self.refuse(re, error),
+                    _ => CloseCode::Unavailable,
+                };
+                self.refuse(re, error);
+                self.close(Closing::with(code));
+            }
+        }
+    }
+
+    fn refuse(&self, re: u64, error: Error) {
+        let frame = proto::v1::ServerFrame::refusal(re, error);
+        self.outbound.push(wire::single(self.encoding, &frame));
+    }
+
+    /// Closes after what is queued.
+    fn close(&self, closing: Closing) {
+        self.outbound.close(closing);
+    }
+
+    /// Moves what waits in the queue to where it is written from.
+    fn take(&mut self) {
+        let mut taken = self.outbound.take();
+        if self.writing.is_empty() {
+            self.writing = taken.frames;
+        } else {
+            self.writing.append(&mut taken.frames);
+        }
+        if let Some(closing) = taken.closing
+            && !std::mem::replace(&mut self.said_goodbye, true)
+        {
+            if closing.code == CloseCode::SlowReader {
+                // What it has not read is given up: it will resume.
+                self.writing.truncate(1);
+            }
+            self.writing.push_back(encode::close(closing.code, &closing.reason));
+            self.closing = Some(closing);
+        }
+    }
+
+    /// Writes what it can in as few calls as possible. `true`: the socket takes no more now.
+    fn write(&mut self) -> io::Result<bool> {
+        while !self.writing.is_empty() {
+            let mut pieces = [IoSlice::new(&[]); WRITE_PIECES];
+            let mut count = 0;
+            for (piece, frames) in pieces.iter_mut().zip(&self.writing) {
+                *piece = IoSlice::new(frames);
+                count += 1;
+            }
+            match self.stream.try_write_vectored(&pieces[..count]) {
+                Ok(written) => {
+                    self.wrote(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+        self.writing = VecDeque::new();
+        Ok(false)
+    }
+
+    fn wrote(&mut self, written: usize) {
+        self.outbound.written(written);
+        self.app.hub.metrics().bytes_out.increment(written as u64);
+        self.app.hub.metrics().writes.increment(1);
+        let mut left = written;
+        while let Some(first) = self.writing.front_mut() {
+            if left < first.len() {
+                first.advance(left);
+                break;
+            }
+            left -= first.len();
+            self.writing.pop_front();
+        }
+    }
+
+    /// Ends the connection so that the client gets the close frame: what it still
+    /// sends is read and dropped, or the kernel would answer it with a reset.
+    async fn hang_up(&mut self) -> io::Result<()> {
+        use tokio::io::AsyncWriteExt as _;
+
+        self.stream.shutdown().await?;
+        let drain = async {
+            let mut rest = [0; 1024];
+            loop {
+                self.stream.readable().await?;
+                match self.stream.try_read(&mut rest) {
+                    Ok(0) => return io::Result::Ok(()),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        tokio::time::timeout(HANG_UP_PATIENCE, drain).await.unwrap_or(Ok(()))
+    }
+
+    /// When something of the clock's is due next.
+    fn next_look(&self) -> Instant {
+        let settings = &self.app.settings;
+        let mut next =
+            self.last_heard + if self.pinged { settings.heartbeat * 2 } else { settings.heartbeat };
+        if self.client.is_none() {
+            next = next.min(self.opened + settings.auth_timeout);
+        }
+        if let Some(expires_at) = self.expires_at {
+            let left = expires_at.saturating_mul(1000).saturating_sub(crate::now_ms()).max(0) as u64;
+            // Far-off times are beyond the clock's range; it is looked again before.
+            next = next.min(Instant::now() + Duration::from_millis(left).min(settings.heartbeat * 2));
+        }
+        next
+    }
+
+    /// Does what is due.
+    fn look(&mut self) {
+        let now = Instant::now();
+        let settings = &self.app.settings;
+        let silent = now - self.last_heard;
+        if self.client.is_none() && now >= self.opened + settings.auth_timeout {
+            self.refuse(0, ErrorCode::Unauthenticated.with("no token came in time"));
+            self.close(Closing::with(CloseCode::AuthTimeout));
+        } else if self.expires_at.is_some_and(|at| at.saturating_mul(1000) <= crate::now_ms()) {
+            self.close(Closing::with(CloseCode::TokenExpired));
+        } else if silent >= settings.heartbeat * 2 {
+            self.close(Closing::with(CloseCode::Silent));
+        } else if silent >= settings.heartbeat && !self.pinged {
+            self.pinged = true;
+            self.outbound.push(encode::ping());
+        }
+    }
+}
+
+/// What a read came to.
+enum Read {
+    HungUp,
+    Frames,
+    /// A frame has to be waited for before the next one.
+    Interrupted(ToAuthenticate),
+}
