@@ -42,6 +42,9 @@ impl Default for Times {
     }
 }
 
+/// Keys with their ids, where they have one.
+type KeySet = Vec<(Option<String>, Arc<Key>)>;
+
 /// Keys from a URL. Dropping it ends the task that fetches them.
 pub(super) struct Jwks {
     state: watch::Receiver<State>,
@@ -53,7 +56,7 @@ pub(super) struct Jwks {
 #[derive(Default)]
 struct State {
     /// The last good set.
-    keys: Option<Vec<(Option<String>, Arc<Key>)>>,
+    keys: Option<KeySet>,
     /// Fetches that ended, well or not.
     fetches: u64,
     /// The last one ended well.
@@ -189,10 +192,7 @@ enum FetchError {
     NoKey,
 }
 
-async fn fetch(
-    client: &reqwest::Client,
-    url: &reqwest::Url,
-) -> Result<Vec<(Option<String>, Arc<Key>)>, FetchError> {
+async fn fetch(client: &reqwest::Client, url: &reqwest::Url) -> Result<KeySet, FetchError> {
     let mut response =
         client.get(url.clone()).header("accept", "application/json").send().await.map_err(without_url)?;
     if response.status() != 200 {
@@ -214,7 +214,7 @@ fn without_url(error: reqwest::Error) -> reqwest::Error {
 }
 
 /// Keys of unknown kinds are passed over: an issuer may use newer ones too.
-fn read_set(body: &[u8]) -> Result<Vec<(Option<String>, Arc<Key>)>, FetchError> {
+fn read_set(body: &[u8]) -> Result<KeySet, FetchError> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<serde_json::Value>,

@@ -125,8 +125,8 @@ impl Authenticator {
         self
     }
 
-    /// Forgives clocks that are apart by this much; 30 seconds by default. An
-    /// expired token is forgiven at most [`MAX_EXPIRY_LEEWAY`](claims::MAX_EXPIRY_LEEWAY).
+    /// Forgives clocks that are apart by this much; 30 seconds by default. A
+    /// token's end is forgiven for 5 seconds at most.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self

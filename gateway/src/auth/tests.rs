@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
@@ -40,8 +41,10 @@ impl Issuer {
     fn rsa() -> Self {
         let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
         let private: aws_lc_rs::encoding::Pkcs8V1Der = pair.as_der().unwrap();
-        let private =
-            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----", STANDARD.encode(private.as_ref()));
+        let private = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
+            STANDARD.encode(private.as_ref())
+        );
         let public: aws_lc_rs::encoding::PublicKeyX509Der = pair.public_key().as_der().unwrap();
         Self::new(Algorithm::RS256, EncodingKey::from_rsa_pem(private.as_bytes()).unwrap(), public.as_ref())
     }
@@ -76,8 +79,6 @@ impl Issuer {
         jwk
     }
 }
-
-use jsonwebtoken::jwk::Jwk;
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
