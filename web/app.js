@@ -4,6 +4,7 @@
 import { Carillon } from "./carillon.js";
 
 const TOKEN = "carillon.token";
+const OPEN = "carillon.open";
 // The users that `carillon standalone` prints links for.
 const DEMO = { ana: "ben", ben: "ana" };
 const TYPING_EVERY = 2_000;
@@ -135,10 +136,13 @@ function drawLink() {
   put($("me"), client.name || client.user || "Carillon");
 }
 
-function drawRooms() {
+function roomsByActivity() {
   const activity = (room) => room.lastMessage?.time ?? room.details.createdAt ?? 0;
-  const rooms = [...client.rooms.values()].sort((a, b) => activity(b) - activity(a));
-  const items = rooms.map((room) => ({ key: room.id, room }));
+  return [...client.rooms.values()].sort((a, b) => activity(b) - activity(a));
+}
+
+function drawRooms() {
+  const items = roomsByActivity().map((room) => ({ key: room.id, room }));
   list($("rooms"), items, createRoomItem, updateRoomItem);
 }
 
@@ -379,6 +383,7 @@ function openRoom(id) {
   if (openId) drafts.set(openId, $("text").value);
   stopEditing();
   openId = id;
+  sessionStorage.setItem(OPEN, id);
   $("text").value = drafts.get(id) ?? "";
   growText();
   client.refresh(id).catch(() => {});
@@ -390,6 +395,7 @@ function closeRoom() {
   const item = [...$("rooms").children].find((child) => child.dataset.key === openId);
   drafts.set(openId, $("text").value);
   openId = "";
+  sessionStorage.removeItem(OPEN);
   drawn.room = "";
   draw();
   requestAnimationFrame(() => item?.firstElementChild.focus());
@@ -541,6 +547,7 @@ function wire() {
 
 function signOut() {
   sessionStorage.removeItem(TOKEN);
+  sessionStorage.removeItem(OPEN);
   client.stop();
   location.reload();
 }
@@ -575,20 +582,28 @@ function begin(token) {
 
 // Names and presence of the people in the list, after each connect.
 async function refreshRooms() {
-  await openFirstRoom();
+  if (!openId) await openFirstRoom();
   const rooms = [...client.rooms.values()].filter((room) => room.details.kind === "DIRECT" || room.id === openId);
   for (const room of rooms.slice(0, 50)) await client.refresh(room.id).catch(() => {});
 }
 
-// Two people with the printed links can talk at once.
+// The room that was open before a reload; else, where there is space for both
+// panes, the newest one. Two people with the printed links get a room of their
+// own, so that they can talk at once.
 async function openFirstRoom() {
   const other = DEMO[client.user];
-  if (client.rooms.size > 0 || !other) return;
-  try {
-    const room = await client.openDirect(other);
-    if (!openId) openRoom(room.id);
-  } catch (error) {
-    complain(error);
+  const last = sessionStorage.getItem(OPEN);
+  if (client.rooms.has(last)) {
+    openRoom(last);
+  } else if (client.rooms.size > 0) {
+    if (matchMedia("(min-width: 40.01rem)").matches) openRoom(roomsByActivity()[0].id);
+  } else if (other) {
+    try {
+      const room = await client.openDirect(other);
+      if (!openId) openRoom(room.id);
+    } catch (error) {
+      complain(error);
+    }
   }
 }
 
