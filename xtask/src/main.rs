@@ -1,2 +1,80 @@
-//! x
-fn main() {}
+//! `cargo xtask`: the project's tasks. What CI runs is `cargo xtask test`.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod servers;
+mod tests;
+
+/// The tasks of Carillon's repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check and test everything, as CI does.
+    ///
+    /// First the checks of `cargo xtask check`, then all tests of the workspace.
+    /// Failing checks do not keep the tests from running, but fail the task.
+    ///
+    /// The tests start real servers (NATS, Redis, PostgreSQL) on free ports and
+    /// in temporary folders, and stop them. What is not installed is installed
+    /// from Debian's packages where that is possible: with apt-get, as root or
+    /// with sudo that asks for no password. Servers that already run are left
+    /// alone, unless NATS_URL, REDIS_URL and DATABASE_URL name them: then the
+    /// tests use those, and leave out what would break them.
+    ///
+    /// The last line is the sum of all tests: "N passed, N failed".
+    Test {
+        /// Only the tests.
+        #[arg(long)]
+        no_checks: bool,
+        /// Passed on to `cargo test`, for example `-p gateway` in place of the
+        /// whole workspace, or `-- --test-threads 1`.
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+    /// Look at everything without running it: formatting, lints, documentation.
+    ///
+    /// cargo fmt --check, cargo clippy for all targets and cargo doc, all with
+    /// warnings as errors, and cargo deny where it is installed.
+    Check,
+    /// The same as `test`.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Test { no_checks, args } => tests::run(!no_checks, &args),
+        Task::Ci => tests::run(true, &[]),
+        Task::Check => check::run(check::Missing::Fails),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Cargo, in the repository, whatever folder the task was started in.
+fn cargo(args: &[&str]) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository");
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(args);
+    command
+}
+
+/// Says what runs now.
+fn announce(what: &str) {
+    eprintln!("\n==> {what}");
+}
