@@ -20,7 +20,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::meter::BrokerMeter;
 use crate::pattern::{check_pattern, check_subject};
@@ -50,6 +50,7 @@ pub struct NatsBroker {
     starts: mpsc::Sender<Start>,
     closing: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    _close_on_drop: DropGuard,
 }
 
 struct Shared {
@@ -121,7 +122,8 @@ impl NatsBroker {
         ];
         // Whoever starts beside a running server finds the link up.
         let _ = tokio::time::timeout(PATIENCE, link.wait_for(|link| link.up)).await;
-        Ok(Self { shared, link, starts, closing, tasks: Mutex::new(tasks) })
+        let _close_on_drop = closing.clone().drop_guard();
+        Ok(Self { shared, link, starts, closing, tasks: Mutex::new(tasks), _close_on_drop })
     }
 
     /// Sends what is on its way, ends all subscriptions and waits for the tasks.
