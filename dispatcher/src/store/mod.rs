@@ -1,7 +1,7 @@
 //! The store: the truth. One port, two adapters: PostgreSQL for a cluster,
 //! SQLite embedded. The adapters hold all SQL, and translate driver errors.
 //!
-//! Rules of chat are not here but in [`command`](crate::command), which reads
+//! Rules of chat are not here but in the crate's `command` module, which reads
 //! and writes rows in a [`Transaction`]. The exception is [`Store::append`],
 //! the path of a message: it checks membership inside its one statement.
 //!
