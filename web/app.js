@@ -9,11 +9,12 @@ const OPEN = "carillon.open";
 const DEMO = { ana: "ben", ben: "ana" };
 const TYPING_EVERY = 2_000;
 const SAME_BREATH = 5 * 60_000;
-const STOPPED = {
-  token_refused: "The server refused this token.",
-  token_expired: "This token has expired.",
-  auth_timeout: "The server waited for a token in vain.",
-  revoked: "This token was revoked.",
+// Close codes that ask for another token.
+const NEEDS_TOKEN = {
+  4401: "The server waited for a token in vain.",
+  4402: "The server refused this token.",
+  4403: "This token has expired.",
+  4404: "This token was revoked.",
 };
 
 const $ = (id) => document.getElementById(id);
@@ -129,7 +130,7 @@ function drawLink() {
     online: "Connected",
     connecting: "Connecting…",
     waiting: `Offline, next try in ${Math.max(0, Math.ceil((why?.until - Date.now()) / 1000))} s`,
-    stopped: `Disconnected: ${STOPPED[why?.reason] ?? why?.reason ?? ""}`,
+    stopped: `Disconnected: ${NEEDS_TOKEN[why?.code] ?? why?.reason ?? ""}`,
   }[state];
   put($("link"), text);
   $("link").className = state;
@@ -569,9 +570,9 @@ function begin(token) {
   client = new Carillon({ base: location.origin, token, storage: sessionStorage });
   client.addEventListener("change", draw);
   client.addEventListener("state", ({ detail: { state, why } }) => {
-    if (state === "stopped" && STOPPED[why.reason]) {
+    if (state === "stopped" && NEEDS_TOKEN[why.code]) {
       sessionStorage.removeItem(TOKEN);
-      askForToken(STOPPED[why.reason]);
+      askForToken(NEEDS_TOKEN[why.code]);
     }
     if (state === "online") refreshRooms();
     draw();

@@ -42,6 +42,16 @@ export function backoff(attempt, random = Math.random) {
   return random() * Math.min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** attempt);
 }
 
+/** When a JWT expires, milliseconds since the Unix epoch; 0: it does not say. */
+export function expiryOf(token) {
+  try {
+    const claims = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
+    return Number.isFinite(claims.exp) ? claims.exp * 1000 : 0;
+  } catch {
+    return 0;
+  }
+}
+
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** One room as the user sees it. Read its fields; change it through the client. */
@@ -215,6 +225,8 @@ export class Carillon extends EventTarget {
       this.#flush();
     } catch (error) {
       if (this.socket !== socket) return;
+      // A cursor that the server cannot read: start afresh.
+      if (error.code === "invalid") this.cursor = "";
       // A refused token: the server closes, and its close code says how to go on.
       if (!error.code?.startsWith("token_")) this.#abandon(error);
     }
@@ -269,6 +281,7 @@ export class Carillon extends EventTarget {
       } catch (error) {
         if (this.socket !== socket) return;
         if (error.code === "not_member") return this.#forget(room);
+        if (error.code === "invalid") this.cursor = "";
         if (!error.retryable) return this.#abandon(error);
         await wait(error.retryAfter || backoff(1));
       }
@@ -330,8 +343,9 @@ export class Carillon extends EventTarget {
     this.timers.renew = setTimeout(async () => {
       if (delay <= LONGEST_TIMER && this.state === "online") {
         try {
-          const { ready } = await this.request("auth", { token: await this.#currentToken() });
-          expiresAt = ready.expiresAt;
+          const token = await this.#currentToken();
+          await this.request("auth", { token });
+          expiresAt = expiryOf(token);
         } catch {
           // The next attempt follows; the server closes when time is up.
         }
