@@ -214,7 +214,12 @@ function drawRoom() {
 
 function aboutRoom(room) {
   const other = otherUser(room);
-  if (!other) return `${room.details.members ?? room.members.size} members`;
+  if (!other) {
+    // Joins and leaves are no change of the room itself: count, where all are known.
+    const known = [...room.members.values()].filter((member) => member.active).length;
+    const count = known > 0 && known < 100 ? known : (room.details.members ?? 0);
+    return `${count} ${count === 1 ? "member" : "members"}`;
+  }
   const seen = client.presence.get(other);
   if (seen?.status === "offline" && seen.lastSeen) return `last seen ${when(seen.lastSeen)}`;
   return seen?.status ?? "";
