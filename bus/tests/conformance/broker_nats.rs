@@ -1,0 +1,117 @@
+//! What only the NATS adapter has to get right.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use bus::nats::NatsBroker;
+use bus::{Broker, BusError, Inbox};
+use bytes::Bytes;
+use testkit::eventually;
+
+use crate::broker::{Heard, open, say, until_heard, until_link};
+use crate::rig::{NatsRig, SOON};
+
+/// Blocks, which no inbox may, until it is let go.
+#[derive(Default)]
+struct Stuck {
+    entered: AtomicUsize,
+    free: Mutex<bool>,
+    freed: Condvar,
+}
+
+impl Inbox for Stuck {
+    fn receive(&self, _: &str, _: Bytes) {
+        self.entered.fetch_add(1, Ordering::Release);
+        let free = self.free.lock().unwrap();
+        drop(self.freed.wait_while(free, |free| !*free).unwrap());
+    }
+}
+
+/// P3: the driver drops silently what a subscription's channel cannot hold; the
+/// epoch says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_loss_in_a_full_channel_raises_the_epoch() {
+    let rig = NatsRig::start().await;
+    let (subscriber, publisher) = (rig.connect().await, rig.connect().await);
+    let stuck = Arc::new(Stuck::default());
+    let subscription = subscriber.subscribe("slow.a".into(), stuck.clone()).await.unwrap();
+    let before = until_link(&subscriber, "up", |link| link.up).await;
+    eventually("the inbox to be stuck", SOON, async || {
+        say(&publisher, "slow.a", "probe").await;
+        (stuck.entered.load(Ordering::Acquire) > 0).then_some(())
+    })
+    .await;
+    for _ in 0..10_000 {
+        say(&publisher, "slow.a", "more").await;
+    }
+    until_link(&subscriber, "behind", |link| link.up && link.epoch > before.epoch).await;
+    *stuck.free.lock().unwrap() = true;
+    stuck.freed.notify_all();
+    drop(subscription);
+    subscriber.close().await;
+    publisher.close().await;
+}
+
+/// P7: a server that hangs delays nobody for long, and is found out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_taken_for_away() {
+    let rig = NatsRig::start().await;
+    let broker = rig.connect().await;
+    let heard = Arc::new(Heard::default());
+    let _subscription = broker.subscribe("hang.a".into(), heard.clone()).await.unwrap();
+    open(&broker, "hang.a", &heard).await;
+    rig.0.pause().unwrap();
+    // Full queues end in an error, not in a wait for ever.
+    let payload = Bytes::from(vec![b'x'; 64 * 1024]);
+    let failed = async { while broker.publish("hang.b".into(), payload.clone()).await.is_ok() {} };
+    tokio::time::timeout(SOON, failed).await.expect("publishing fails sooner or later");
+    until_link(&broker, "down", |link| !link.up).await;
+    rig.0.resume().unwrap();
+    until_link(&broker, "up again", |link| link.up).await;
+    say(&broker, "hang.a", "back").await;
+    until_heard(&heard, "back").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_later_is_found() {
+    let rig = NatsRig::start().await;
+    rig.0.kill().await.unwrap();
+    let broker = rig.connect().await;
+    assert!(!broker.link().borrow().up);
+    let heard = Arc::new(Heard::default());
+    let _subscription = broker.subscribe("first.a".into(), heard.clone()).await.unwrap();
+    rig.0.start().await.unwrap();
+    until_link(&broker, "up", |link| link.up && link.epoch == 1).await;
+    say(&broker, "first.a", "hello").await;
+    until_heard(&heard, "hello").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_hands_over_the_rest_and_ends_everything() {
+    let rig = NatsRig::start().await;
+    let (subscriber, publisher) = (rig.connect().await, rig.connect().await);
+    let heard = Arc::new(Heard::default());
+    let subscription = subscriber.subscribe("close.a".into(), heard.clone()).await.unwrap();
+    open(&publisher, "close.a", &heard).await;
+    for n in 0..1000 {
+        say(&publisher, "close.a", &n.to_string()).await;
+    }
+    publisher.close().await;
+    until_heard(&heard, "999").await;
+    subscriber.close().await;
+    assert!(!subscriber.link().borrow().up);
+    assert!(matches!(publisher.publish("close.a".into(), Bytes::new()).await, Err(BusError::Away { .. })));
+    assert!(subscriber.subscribe("close.a".into(), heard.clone()).await.is_err());
+    drop(subscription);
+    assert_eq!(Arc::strong_count(&heard), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_does_not_take_is_refused() {
+    let rig = NatsRig::start().await;
+    let broker = rig.connect().await;
+    until_link(&broker, "up", |link| link.up).await;
+    let huge = Bytes::from(vec![0; 2 * 1024 * 1024]);
+    assert!(matches!(broker.publish("big.a".into(), huge).await, Err(BusError::Refused { .. })));
+    assert!(matches!(NatsBroker::connect("not a url", "x").await, Err(BusError::Refused { .. })));
+}
