@@ -1,18 +1,110 @@
-//! HTTP routes over the same commands.
+//! The same commands over HTTP: each handler reads a request into one command
+//! or question, and writes what a dispatcher says to it. It decides nothing
+//! about who may do what.
+//!
+//! What a handler takes is checked in one order: the token, the path, the
+//! query, the body. Whatever is refused, also by the router itself, is a
+//! [problem document](problem()).
+
 use std::sync::Arc;
-/// x
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use http::{HeaderName, HeaderValue, Method, header};
+use proto::ErrorCode;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::auth::Authenticator;
+use crate::link::Link;
+use crate::settings::Settings;
+
+mod health;
+mod messages;
+mod notifications;
+mod presence;
+mod problem;
+mod request;
+mod rooms;
+
+pub use problem::problem;
+use problem::{Answer, Problem};
+
+/// What the handlers stand on.
 #[derive(Clone)]
 pub struct RestState {
-    /// x
-    pub link: crate::Link,
-    /// x
-    pub authenticator: Arc<crate::Authenticator>,
-    /// x
+    /// The way to the dispatchers.
+    pub link: Link,
+    /// Checks tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// Who is online.
     pub presence: Arc<dyn bus::Presence>,
-    /// x
-    pub settings: crate::Settings,
+    /// Limits and allowed origins.
+    pub settings: Settings,
 }
-/// x
-pub fn router(_state: RestState) -> axum::Router { axum::Router::new() }
-/// x
-pub fn problem(_error: proto::v1::Error) -> axum::response::Response { unimplemented!() }
+
+type Shared = axum::extract::State<Arc<RestState>>;
+
+/// All routes, and the answer to paths that there are none for. Routes that
+/// are merged into it are outside of its limits and its CORS.
+pub fn router(state: RestState) -> Router {
+    let body_limit = state.settings.max_frame_bytes;
+    let cors = cors(&state.settings.allowed_origins);
+    let router = Router::new()
+        .route("/v1/rooms", get(rooms::list).post(rooms::create))
+        .route("/v1/rooms/{room}", get(rooms::get).patch(rooms::rename).delete(rooms::delete))
+        .route("/v1/rooms/{room}/members", get(rooms::members).post(rooms::add_members))
+        .route("/v1/rooms/{room}/members/{user}", delete(rooms::remove_member).patch(rooms::change_role))
+        .route("/v1/rooms/{room}/messages", get(messages::history).post(messages::send))
+        .route("/v1/rooms/{room}/read", post(messages::read))
+        .route("/v1/rooms/{room}/search", get(messages::search))
+        .route(
+            "/v1/messages/{message}",
+            get(messages::get).patch(messages::edit).put(messages::edit).delete(messages::delete),
+        )
+        .route("/v1/snapshot", get(rooms::snapshot))
+        .route("/v1/notifications", get(notifications::list).post(notifications::notify))
+        .route("/v1/notifications/read", post(notifications::read))
+        .route("/v1/presence", get(presence::look))
+        .route("/v1/users/{user}/disconnect", post(notifications::disconnect))
+        .route("/health", get(health::health))
+        .fallback(|| async { Problem::from(ErrorCode::NotFound.with("no such path")) })
+        .method_not_allowed_fallback(|| async {
+            Problem::from(ErrorCode::MethodNotAllowed.with("the path does not take this method"))
+        })
+        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(CatchPanicLayer::custom(panicked));
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.with_state(Arc::new(state))
+}
+
+/// For pages of the configured origins. Tokens are in a header that the page
+/// sets itself, so no cookie has to be allowed.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    // "*" is no origin; other odd text matches none.
+    let origins: Vec<HeaderValue> =
+        origins.iter().filter(|origin| *origin != "*").filter_map(|origin| origin.parse().ok()).collect();
+    if origins.is_empty() {
+        return None;
+    }
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, request::IDEMPOTENCY_KEY])
+        .expose_headers([header::RETRY_AFTER, HeaderName::from_static("www-authenticate")])
+        .max_age(std::time::Duration::from_secs(3600));
+    Some(layer)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    // The panic's own message is in the log already.
+    problem(ErrorCode::Internal.with("a fault of the server's own"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,6 @@ pub mod encode;
 mod frame;
 pub mod handshake;
 
-pub use decoder::{Decoder, MAX_FRAGMENTS};
-pub use frame::{Incoming, Opcode, WsError};
-pub use handshake::{Accept, Refusal, origin_allowed};
+pub use decoder::Decoder;
+pub use frame::{Incoming, Opcode};
+pub use handshake::{Accept, origin_allowed};
