@@ -4,9 +4,13 @@
 //!
 //! Only ever a dev-dependency.
 
+pub mod client;
 pub mod ports;
 pub mod process;
+pub mod proxy;
+pub mod rest;
 pub mod servers;
+pub mod token;
 mod wait;
 
 pub use wait::{eventually, try_eventually};
