@@ -32,6 +32,7 @@ mod reply;
 mod retry;
 mod service;
 mod settings;
+mod sizes;
 pub mod store;
 mod task;
 mod worker;
@@ -75,8 +76,12 @@ impl Dispatcher {
             announcing: TaskTracker::new(),
         };
         let publisher = Publisher::start(&tasks.publishing, &broker, &settings, &tasks.published);
-        let executor =
-            Executor { store: store.clone(), publisher: publisher.clone(), settings: settings.clone() };
+        let executor = Executor {
+            store: store.clone(),
+            publisher: publisher.clone(),
+            settings: settings.clone(),
+            sizes: Arc::default(),
+        };
         let intake = Arc::new(Intake {
             lanes: lane::start(&tasks.work, &store, &publisher, &settings, &stopping),
             workers: worker::start(&tasks.work, &executor, &settings, &stopping),

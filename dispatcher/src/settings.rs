@@ -44,7 +44,8 @@ pub struct Settings {
     pub max_answer_bytes: usize,
     /// Bytes of changes in one event: below what a broker carries by default.
     pub max_payload_bytes: usize,
-    /// Rooms of at most this many members show how far each has read.
+    /// Rooms of at most this many members show how far each has read, and are
+    /// told when somebody reads.
     pub read_mark_limit: u32,
     /// Publications waiting for the broker, for each lane. Above, they are
     /// dropped: announced heads make up for it.

@@ -24,6 +24,7 @@ use self::check::{Actor, Checked};
 use crate::publish::{Publication, Publisher};
 use crate::retry::{Backoff, refusal};
 use crate::settings::Settings;
+use crate::sizes::Sizes;
 use crate::store::{MemberRow, MessageRow, RoomRow, Store, StoreError};
 use crate::{clock, metrics};
 
@@ -55,6 +56,7 @@ pub(crate) trait Act: Send + Sync {
 pub(crate) struct Attempt<'a> {
     pub(crate) store: &'a dyn Store,
     pub(crate) settings: &'a Settings,
+    pub(crate) sizes: &'a Sizes,
     pub(crate) actor: &'a Actor,
     /// Milliseconds since the Unix epoch.
     pub(crate) now: i64,
@@ -127,6 +129,7 @@ pub(crate) struct Executor {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) publisher: Publisher,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) sizes: Arc<Sizes>,
 }
 
 impl Executor {
@@ -147,7 +150,13 @@ impl Executor {
     async fn attempt(&self, actor: &Actor, act: &dyn Act, deadline: Instant) -> Checked<outcome::Result> {
         let mut backoff = Backoff::until(deadline);
         loop {
-            let attempt = Attempt { store: &*self.store, settings: &self.settings, actor, now: clock::now() };
+            let attempt = Attempt {
+                store: &*self.store,
+                settings: &self.settings,
+                sizes: &self.sizes,
+                actor,
+                now: clock::now(),
+            };
             let began = Instant::now();
             let error = match timeout_at(deadline, act.run(&attempt)).await {
                 Ok(Ok(done)) => {

@@ -38,6 +38,7 @@ impl Act for Read {
     /// of those who write.
     async fn run(&self, at: &Attempt<'_>) -> Result<Done, Refusal> {
         let actor = std::slice::from_ref(&at.actor.user);
+        let members = at.sizes.of(at.store, &self.room, &at.actor.user).await;
         let mut tx = at.store.begin().await?;
         // Looked at before the lock, which would create a user for a stranger's question.
         if rule::active(tx.members(&self.room, actor).await?.first()).is_none() {
@@ -72,6 +73,9 @@ impl Act for Read {
         let user = UserRow { head: feed.head(), head_check: feed.head_check(), ..user };
         tx.update_user(&user, feed.first(), feed.checks()).await?;
         tx.commit().await?;
-        Ok(Done { read: Some((self.room.clone(), mark)), ..Done::changed(result, vec![feed.into_event()]) })
+        // In a large room everybody's ticks to everybody would be a flood.
+        let small = members.is_some_and(|members| members <= at.settings.read_mark_limit);
+        let read = small.then(|| (self.room.clone(), mark));
+        Ok(Done { read, ..Done::changed(result, vec![feed.into_event()]) })
     }
 }

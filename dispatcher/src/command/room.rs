@@ -43,16 +43,11 @@ impl CreateRoom {
         let creator = (!actor.service).then(|| actor.user.clone());
         let first = create.members.first().map(|id| check::user(id)).transpose()?;
         let mut members = check::users(&create.members)?;
-        if let (RoomKind::Direct, Some(creator)) = (kind, &creator)
-            && members.contains(creator)
-        {
-            return invalid("a direct room is with another user");
-        }
         members.extend(creator.clone());
         members.sort();
         members.dedup();
         match kind {
-            RoomKind::Direct if members.len() != 2 => return invalid("a direct room is of two users"),
+            RoomKind::Direct if members.len() != 2 => return invalid("a direct room is with one other user"),
             RoomKind::Group if members.is_empty() => return invalid("a group has members"),
             RoomKind::Group if members.len() > settings.max_members => {
                 let limit = settings.max_members;

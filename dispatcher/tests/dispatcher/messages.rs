@@ -41,7 +41,10 @@ async fn p4_a_key_is_stored_once_however_often_it_comes() {
     let (mut one, mut two) = (Stream::open(&mut rig.client()).await, Stream::open(&mut rig.client()).await);
     let mut results = Vec::new();
     for _ in 0..5 {
-        let ids = (one.push(&user("ann"), send(&room, "k", "hi")).await, two.push(&user("ann"), send(&room, "k", "hi")).await);
+        let ids = (
+            one.push(&user("ann"), send(&room, "k", "hi")).await,
+            two.push(&user("ann"), send(&room, "k", "hi")).await,
+        );
         results.push(ids);
     }
     let first = rig.send("ann", &room, "k", "hi").await;

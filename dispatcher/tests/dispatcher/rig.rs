@@ -118,11 +118,11 @@ impl Rig {
 
     pub async fn member(&self, room: &str, user: &str) -> Option<v1::Member> {
         let feed = FeedId::Room(room_id(room));
-        let members = self.changes(&feed).await.into_iter().filter_map(|change| match change.thing {
+        let mut members = self.changes(&feed).await.into_iter().filter_map(|change| match change.thing {
             Some(Thing::Member(member)) if member.user == user => Some(member),
             _ => None,
         });
-        members.last()
+        members.next_back()
     }
 
     /// (role, active), the newest of the room's feed.
@@ -175,6 +175,11 @@ impl Stream {
     pub async fn run(&mut self, actor: &Actor, action: Action) -> outcome::Result {
         let id = self.push(actor, action).await;
         self.outcome(id).await
+    }
+
+    /// Whether the dispatcher has let go of its end.
+    pub fn dropped(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Whether the dispatcher has ended the stream; outcomes before are skipped.

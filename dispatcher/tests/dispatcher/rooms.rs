@@ -70,7 +70,8 @@ async fn a_direct_room_is_of_two_and_stays_as_it_is() {
 #[tokio::test]
 async fn the_service_creates_rooms_for_others() {
     let rig = Rig::new().await;
-    let room = rig.create(&service(), CreateRoom { id: "team-1".into(), ..group("T", &["bob", "ann"]) }).await;
+    let room =
+        rig.create(&service(), CreateRoom { id: "team-1".into(), ..group("T", &["bob", "ann"]) }).await;
     assert_eq!((room.id.as_str(), room.members), ("team-1", 2));
     assert_eq!(rig.role("team-1", "bob").await, Some((Role::Owner, true)));
     assert_eq!(rig.role("team-1", "backend").await, None);

@@ -64,7 +64,8 @@ async fn an_empty_room_has_nothing_to_read() {
 }
 
 fn notify(user: &str, key: &str, data: &str) -> Action {
-    let notify = node::Notify { user: user.into(), r#type: "LIKE".into(), data: data.into(), key: key.into() };
+    let notify =
+        node::Notify { user: user.into(), r#type: "LIKE".into(), data: data.into(), key: key.into() };
     Action::Notify(notify)
 }
 
@@ -97,7 +98,8 @@ async fn p5_notifications_are_read_by_their_user() {
     let rig = Rig::new().await;
     let mut ids = Vec::new();
     for n in 0..3 {
-        let outcome::Result::Notification(one) = rig.run(&service(), notify("bob", &format!("k{n}"), "1")).await
+        let outcome::Result::Notification(one) =
+            rig.run(&service(), notify("bob", &format!("k{n}"), "1")).await
         else {
             panic!("no notification")
         };
