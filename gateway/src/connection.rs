@@ -256,16 +256,12 @@ impl Connection {
                 Some(_) => self.refuse(re, ErrorCode::TokenRefused.with("the token is of another user")),
             },
             Err(error) => {
-                let (error, code) = match error {
-                    AuthError::Refused(why) => (ErrorCode::TokenRefused.with(why), CloseCode::TokenRefused),
-                    AuthError::Expired => {
-                        (ErrorCode::TokenExpired.with("the token has expired"), CloseCode::TokenExpired)
-                    }
-                    AuthError::Unavailable => {
-                        (ErrorCode::Unavailable.with("the keys cannot be fetched"), CloseCode::Unavailable)
-                    }
+                let code = match error {
+                    AuthError::Refused(_) => CloseCode::TokenRefused,
+                    AuthError::Expired => CloseCode::TokenExpired,
+                    AuthError::Unavailable => CloseCode::Unavailable,
                 };
-                self.refuse(re, error);
+                self.refuse(re, error.code().with(error.to_string()));
                 // A failed renewal leaves the old token in force until it expires.
                 if self.client.is_none() {
                     self.close(Closing::with(code));

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Place};
-use crate::auth::{AuthError, Identity};
+use crate::auth::Identity;
 use crate::connection::Connection;
 use crate::metrics;
 use crate::rest::problem;
@@ -179,16 +179,8 @@ fn shown_token(headers: &HeaderMap, query: Option<&str>, in_query: bool) -> Resu
 }
 
 async fn identify(app: &App, token: &str) -> Result<Identity, Refused> {
-    app.authenticator.identify(token).await.map_err(|error| {
-        Refused::because(
-            "token",
-            match error {
-                AuthError::Refused(why) => ErrorCode::TokenRefused.with(why),
-                AuthError::Expired => ErrorCode::TokenExpired.with("the token has expired"),
-                AuthError::Unavailable => ErrorCode::Unavailable.with("the keys cannot be fetched"),
-            },
-        )
-    })
+    let identified = app.authenticator.identify(token).await;
+    identified.map_err(|error| Refused::because("token", error.code().with(error.to_string())))
 }
 
 async fn serve(app: Arc<App>, place: Place, upgrade: OnUpgrade, accept: Accept, identity: Option<Identity>) {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use proto::node::dispatcher_client::DispatcherClient;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
-use super::{Endpoints, Inner, NodeService};
+use super::{Endpoints, Inner, MAX_IN_FLIGHT, NodeService};
 
 /// How often names are resolved again.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -147,9 +147,9 @@ async fn carry(inner: &Inner, name: &str, service: NodeService) -> Result<(), to
     let mut client = DispatcherClient::new(service)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    // Unbounded here; bounded by the number of commands on the way at once.
-    let (stream, commands) = mpsc::unbounded_channel();
-    let opened = client.commands(UnboundedReceiverStream::new(commands));
+    // Room for every command that may be on the way at once: never full.
+    let (stream, commands) = mpsc::channel(MAX_IN_FLIGHT);
+    let opened = client.commands(ReceiverStream::new(commands));
     let mut outcomes = tokio::time::timeout(CONNECT_TIMEOUT, opened)
         .await
         .map_err(|_| tonic::Status::deadline_exceeded("the command stream did not open"))??

@@ -34,7 +34,7 @@ struct State {
 /// A dispatcher with an open command stream.
 struct Connected {
     name: String,
-    stream: mpsc::UnboundedSender<Command>,
+    stream: mpsc::Sender<Command>,
     client: DispatcherClient<NodeService>,
     /// Not answered yet, by id: in order.
     pending: BTreeMap<u64, Pending>,
@@ -84,7 +84,7 @@ impl Routing {
     pub fn connected(
         &self,
         name: &str,
-        stream: mpsc::UnboundedSender<Command>,
+        stream: mpsc::Sender<Command>,
         client: DispatcherClient<NodeService>,
     ) {
         let mut state = self.lock();
@@ -208,7 +208,7 @@ impl State {
             Some(at) => {
                 let dispatcher = &mut self.dispatchers[at];
                 // A stream that has just ended is noticed by its reader, which then places this again.
-                let _ = dispatcher.stream.send(pending.command.clone());
+                let _ = dispatcher.stream.try_send(pending.command.clone());
                 dispatcher.pending.insert(pending.command.id, pending);
             }
             None => {
