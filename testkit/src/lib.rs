@@ -5,6 +5,7 @@
 //! Only ever a dev-dependency.
 
 pub mod client;
+pub mod cluster;
 pub mod ports;
 pub mod process;
 pub mod proxy;
