@@ -1,0 +1,12 @@
+-- May these users ($2) hear these rooms ($1), and is the change that each cursor
+-- names ($3: its seq, 0 or less for none to look up) still the one it was?
+SELECT rooms.kind, rooms.deleted_at, rooms.head, rooms.head_check, members.active,
+       created.id AS created_id, other.check_value AS other_check
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS ask (room, user_id, since, n)
+LEFT JOIN rooms ON rooms.id = ask.room
+LEFT JOIN members ON members.room = ask.room AND members.user_id = ask.user_id
+LEFT JOIN messages AS created
+       ON created.room = ask.room AND created.seq = ask.since AND ask.since > 0 AND ask.since < rooms.head
+LEFT JOIN room_changes AS other
+       ON other.room = ask.room AND other.seq = ask.since AND ask.since > 0 AND ask.since < rooms.head
+ORDER BY ask.n
