@@ -1,0 +1,6 @@
+SELECT members.*, coalesce(users.name, '') AS name
+FROM rooms
+CROSS JOIN members ON members.room = rooms.number AND members.user_id > ?2
+LEFT JOIN users ON users.id = members.user_id
+WHERE rooms.id = ?1 AND members.active
+ORDER BY members.user_id LIMIT ?3

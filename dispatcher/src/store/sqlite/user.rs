@@ -1,0 +1,99 @@
+//! Users: their names, notifications, rooms, and whom they share a room with.
+
+use proto::v1::Notification;
+use proto::{RoomId, UserId};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::super::FollowAsk;
+use super::columns::{self, Columns, Result, cut, json, one_more};
+
+/// The names of those who ask for their own feed, for `json_each`.
+fn own_names(asks: &[FollowAsk]) -> String {
+    json(asks.iter().filter(|ask| ask.room.is_none()).map(|ask| (ask.user.as_str(), ask.name.as_str())))
+}
+
+/// Whether [`keep_names`] has something to write.
+pub(super) async fn meets_new_names(pool: &SqlitePool, asks: &[FollowAsk]) -> Result<bool> {
+    if asks.iter().all(|ask| ask.room.is_some()) {
+        return Ok(false);
+    }
+    let found =
+        sqlx::query(include_str!("sql/new_names.sql")).bind(own_names(asks)).fetch_optional(pool).await?;
+    Ok(found.is_some())
+}
+
+/// Creates users who are seen for the first time, and keeps names that are said.
+pub(super) async fn keep_names(tx: &mut SqliteConnection, asks: &[FollowAsk]) -> Result<()> {
+    sqlx::query(include_str!("sql/keep_names.sql")).bind(own_names(asks)).execute(tx).await?;
+    Ok(())
+}
+
+pub(super) async fn notifications(
+    view: &mut SqliteConnection,
+    user: &UserId,
+    unread_only: bool,
+    before: &str,
+    limit: usize,
+) -> Result<(Vec<Notification>, bool, u64)> {
+    let (notifications, more) = newest_notifications(view, user, unread_only, before, limit).await?;
+    let unread =
+        sqlx::query("SELECT count(*) AS unread FROM notifications WHERE user_id = ?1 AND read_at = 0")
+            .bind(user.as_str())
+            .fetch_one(view)
+            .await?;
+    Ok((notifications, more, unread.count("unread")?))
+}
+
+pub(super) async fn newest_notifications(
+    view: &mut SqliteConnection,
+    user: &UserId,
+    unread_only: bool,
+    before: &str,
+    limit: usize,
+) -> Result<(Vec<Notification>, bool)> {
+    let statement = if unread_only {
+        include_str!("sql/notifications_unread.sql")
+    } else {
+        include_str!("sql/notifications.sql")
+    };
+    let rows =
+        sqlx::query(statement).bind(user.as_str()).bind(before).bind(one_more(limit)).fetch_all(view).await?;
+    let (rows, more) = cut(rows, limit);
+    Ok((rows.iter().map(columns::notification).collect::<Result<_>>()?, more))
+}
+
+pub(super) async fn rooms_of(
+    pool: &SqlitePool,
+    users: &[UserId],
+    max_members: u32,
+) -> Result<Vec<Vec<RoomId>>> {
+    let mut rooms = vec![Vec::new(); users.len()];
+    let rows = sqlx::query(include_str!("sql/rooms_of.sql"))
+        .bind(json(users.iter().map(UserId::as_str)))
+        .bind(max_members)
+        .fetch_all(pool)
+        .await?;
+    for row in rows {
+        rooms[row.int("n")? as usize].push(row.room("id")?);
+    }
+    Ok(rooms)
+}
+
+pub(super) async fn acquainted(
+    pool: &SqlitePool,
+    user: &UserId,
+    others: &[UserId],
+) -> Result<Vec<(UserId, i64)>> {
+    let rows = sqlx::query(include_str!("sql/acquainted.sql"))
+        .bind(user.as_str())
+        .bind(json(others.iter().map(UserId::as_str)))
+        .fetch_all(pool)
+        .await?;
+    rows.iter().map(|row| Ok((row.user("id")?, row.int("last_seen")?))).collect()
+}
+
+pub(super) async fn record_last_seen(pool: &SqlitePool, users: &[(UserId, i64)]) -> Result<()> {
+    let list = json(users.iter().map(|(user, time)| (user.as_str(), time)));
+    sqlx::query(include_str!("sql/record_last_seen.sql")).bind(list).execute(pool).await?;
+    Ok(())
+}
