@@ -4,8 +4,10 @@
 //!
 //! Only ever a dev-dependency.
 
+pub mod checker;
 pub mod client;
 pub mod cluster;
+pub mod hints;
 pub mod ports;
 pub mod process;
 pub mod proxy;
