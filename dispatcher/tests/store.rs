@@ -23,3 +23,21 @@ mod sqlite {
 
     store_suite!(open);
 }
+
+mod postgres {
+    use std::sync::Arc;
+
+    use dispatcher::store::{Store, postgres};
+    use testkit::servers::shared_postgres;
+
+    /// A database of its own on the server that the tests share.
+    async fn open() -> (Arc<dyn Store>, ()) {
+        let server = shared_postgres().await.expect("a PostgreSQL server");
+        let url = server.create_database().await.expect("a database");
+        postgres::migrate(&url).await.expect("migrate");
+        let store = postgres::connect(&url, 4).await.expect("connect");
+        (Arc::new(store), ())
+    }
+
+    store_suite!(open);
+}
