@@ -1,0 +1,112 @@
+//! The course of a server's life: it runs until a signal asks it to stop, then
+//! drains, and is cut off when that takes too long.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::{Process, Role};
+use crate::telemetry::{self, Metrics, Readiness};
+
+/// The exit status of a process that a second signal ended.
+const CUT_OFF: i32 = 130;
+/// How long blocking work may hold up the end of the process.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// What a role is told of the process's life.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// Cancelled when it is time to drain.
+    pub stop: CancellationToken,
+    /// Where the role says what it waits for.
+    pub readiness: Readiness,
+}
+
+/// Runs a server: logs and metrics first, then `run` until it is done, which
+/// it is some time after `Life::stop` is cancelled.
+pub fn live(
+    role: Role,
+    process: &Process,
+    warnings: &[String],
+    run: impl AsyncFnOnce(Life) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    telemetry::start_logs(&process.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let metrics = Metrics::start(role)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let life = Life { stop: CancellationToken::new(), readiness: Readiness::default() };
+        let signals = Signals::new()?;
+        let admin = bind("admin_listen", &process.admin_listen).await?;
+        tracing::info!(role = role.name(), version = env!("CARGO_PKG_VERSION"), admin = %admin.local_addr()?, "starting");
+        let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics.clone().keep_up()));
+        let _admin =
+            AbortOnDropHandle::new(tokio::spawn(telemetry::serve_admin(admin, metrics, life.readiness.clone())));
+        let _signals = AbortOnDropHandle::new(tokio::spawn(obey(signals, life.clone(), process.drain_delay)));
+        tokio::select! {
+            outcome = run(life.clone()) => outcome,
+            () = overdue(&life.stop, process.stop_timeout) => {
+                bail!("not stopped after {:?}: the rest is cut off", process.stop_timeout)
+            }
+        }
+    });
+    runtime.shutdown_timeout(LAST_WAIT);
+    if outcome.is_ok() {
+        tracing::info!("stopped");
+    }
+    outcome
+}
+
+/// Opens a port, or says which setting named it.
+pub async fn bind(setting: &str, address: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address} ({setting})"))
+}
+
+/// The signals that end a process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// The first signal begins the end, a second one is it.
+async fn obey(mut signals: Signals, life: Life, drain_delay: Duration) {
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping; a second signal ends the process at once");
+    life.readiness.not_ready("process", "it is stopping");
+    tokio::select! {
+        () = tokio::time::sleep(drain_delay) => life.stop.cancel(),
+        signal = signals.next() => cut_off(signal),
+    }
+    cut_off(signals.next().await);
+}
+
+fn cut_off(signal: &'static str) {
+    tracing::warn!(signal, "ended by a second signal");
+    std::process::exit(CUT_OFF);
+}
+
+/// Ends when stopping has taken too long.
+async fn overdue(stop: &CancellationToken, timeout: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(timeout).await;
+}
