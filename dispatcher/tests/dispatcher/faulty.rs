@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dispatcher::store::{
-    Appended, FollowAnswer, FollowAsk, MemberRow, MessageRow, NewMessage, Result, Store, StoreError,
-    Transaction,
+    Appended, FollowAnswer, FollowAsk, MemberRow, MessageRow, NewMessage, NotificationRow, Result, RoomRow,
+    Store, StoreError, Transaction, UserRow,
 };
 use proto::node::FeedChanges;
 use proto::v1::{Member, Message, Notification, RoomSummary, Snapshot};
 use proto::{Cursor, FeedId, MessageId, RoomId, Seq, UserId};
 use tokio::sync::Semaphore;
 
-/// What goes wrong with an append.
+/// What goes wrong with an append or a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing is stored.
@@ -80,6 +80,7 @@ impl Store for FaultyStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
         let fault = self.begins.lock().unwrap().pop_front();
         match fault {
+            Some(Fault::Lost) => Ok(Box::new(LosingTransaction(self.inner.begin().await?))),
             Some(fault) => Err(error(fault)),
             None => self.inner.begin().await,
         }
@@ -171,5 +172,94 @@ impl Store for FaultyStore {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+/// A transaction that commits, and loses the answer.
+struct LosingTransaction(Box<dyn Transaction>);
+
+#[async_trait]
+impl Transaction for LosingTransaction {
+    async fn lock_room(&mut self, room: &RoomId) -> Result<Option<RoomRow>> {
+        self.0.lock_room(room).await
+    }
+
+    async fn direct_room(&mut self, a: &UserId, b: &UserId) -> Result<Option<RoomId>> {
+        self.0.direct_room(a, b).await
+    }
+
+    async fn room_by_key(&mut self, creator: &UserId, key: &str) -> Result<Option<RoomId>> {
+        self.0.room_by_key(creator, key).await
+    }
+
+    async fn insert_room(
+        &mut self,
+        row: &RoomRow,
+        pair: Option<(&UserId, &UserId)>,
+        key: &str,
+    ) -> Result<bool> {
+        self.0.insert_room(row, pair, key).await
+    }
+
+    async fn update_room(&mut self, row: &RoomRow, first: Seq, checks: &[u32]) -> Result<()> {
+        self.0.update_room(row, first, checks).await
+    }
+
+    async fn members(&mut self, room: &RoomId, users: &[UserId]) -> Result<Vec<MemberRow>> {
+        self.0.members(room, users).await
+    }
+
+    async fn active_members(&mut self, room: &RoomId) -> Result<Vec<MemberRow>> {
+        self.0.active_members(room).await
+    }
+
+    async fn put_members(&mut self, rows: &[MemberRow]) -> Result<()> {
+        self.0.put_members(rows).await
+    }
+
+    async fn message(&mut self, message: &MessageId) -> Result<Option<MessageRow>> {
+        self.0.message(message).await
+    }
+
+    async fn update_message(&mut self, row: &MessageRow) -> Result<()> {
+        self.0.update_message(row).await
+    }
+
+    async fn message_at(
+        &mut self,
+        room: &RoomId,
+        seq: Seq,
+        user: &UserId,
+    ) -> Result<Option<(Seq, u64, u64)>> {
+        self.0.message_at(room, seq, user).await
+    }
+
+    async fn lock_users(&mut self, users: &[UserId]) -> Result<Vec<UserRow>> {
+        self.0.lock_users(users).await
+    }
+
+    async fn update_user(&mut self, row: &UserRow, first: Seq, checks: &[u32]) -> Result<()> {
+        self.0.update_user(row, first, checks).await
+    }
+
+    async fn notification(&mut self, user: &UserId, id: &str) -> Result<Option<NotificationRow>> {
+        self.0.notification(user, id).await
+    }
+
+    async fn notification_by_key(&mut self, user: &UserId, key: &str) -> Result<Option<NotificationRow>> {
+        self.0.notification_by_key(user, key).await
+    }
+
+    async fn unread_notifications(&mut self, user: &UserId, limit: usize) -> Result<Vec<NotificationRow>> {
+        self.0.unread_notifications(user, limit).await
+    }
+
+    async fn put_notifications(&mut self, rows: &[NotificationRow]) -> Result<()> {
+        self.0.put_notifications(rows).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.0.commit().await?;
+        Err(error(Fault::Lost))
     }
 }

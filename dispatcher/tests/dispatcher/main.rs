@@ -5,6 +5,7 @@ mod delivery;
 mod faulty;
 mod members;
 mod messages;
+mod network;
 mod queries;
 mod rig;
 mod rooms;

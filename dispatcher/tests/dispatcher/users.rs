@@ -57,6 +57,24 @@ async fn read_marks_move_forward_and_unread_is_of_others_messages() {
 }
 
 #[tokio::test]
+async fn p6_large_rooms_hear_no_ticks() {
+    let settings = dispatcher::Settings { read_mark_limit: 2, ..Default::default() };
+    let rig = Rig::with(settings, |store| store).await;
+    let (large, small) = (rig.group("ann", &["bob", "cid"]).await, rig.group("ann", &["bob"]).await);
+    let heard = rig.hear(&room_feed(&large)).await;
+    let heard_small = rig.hear(&room_feed(&small)).await;
+    for room in [&large, &small] {
+        let sent = rig.send("ann", room, "k", "hi").await;
+        assert_eq!(mark(&rig, "bob", room, 0).await, (sent.seq, 0));
+    }
+    testkit::eventually("the small room's tick", LONG, async || heard_small.of(".now").pop()).await;
+    // One room's publications keep their order: a tick would be here by now.
+    let later = rig.send("ann", &large, "later", "hi").await;
+    heard.up_to(later.seq).await;
+    assert!(heard.of(".now").is_empty());
+}
+
+#[tokio::test]
 async fn an_empty_room_has_nothing_to_read() {
     let rig = Rig::new().await;
     let room = rig.group("ann", &[]).await;
