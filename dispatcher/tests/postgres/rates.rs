@@ -1,0 +1,85 @@
+//! How fast messages are written, with every commit flushed to disk. Prints
+//! figures and asserts none: `cargo test -p dispatcher --test postgres rates --
+//! --ignored --nocapture`. `DATABASE_URL` names a server to measure instead.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dispatcher::store::Store;
+use dispatcher::store::postgres::PostgresStore;
+use futures_util::future::join_all;
+use testkit::servers::{PostgresOptions, postgres_with};
+
+use crate::world::{database, group, message, room, seq, store, user};
+
+const ROOMS: usize = 400;
+const MEMBERS: usize = 20;
+const RUN: Duration = Duration::from_secs(5);
+
+struct Load {
+    connections: usize,
+    batch: usize,
+    /// Rooms in one connection's batches; connections share none, as lanes do.
+    rooms: usize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, not a test"]
+async fn rates_of_append() {
+    let server =
+        postgres_with(PostgresOptions { fsync: true, ..Default::default() }).await.expect("a server");
+    let url = database(&server).await;
+    let store = Arc::new(store(&url, 8).await);
+    for n in 0..ROOMS {
+        group(&store, &room(n), (0..MEMBERS).map(user)).await;
+    }
+    for (connections, batch, rooms) in [
+        (1, 1, 1),
+        (4, 1, 100),
+        (1, 100, 1),
+        (1, 100, 100),
+        (2, 100, 1),
+        (2, 100, 100),
+        (4, 100, 1),
+        (4, 100, 100),
+        (4, 500, 100),
+    ] {
+        measure(&store, Load { connections, batch, rooms }).await;
+    }
+}
+
+async fn measure(store: &Arc<PostgresStore>, load: Load) {
+    let lanes =
+        (0..load.connections).map(|lane| tokio::spawn(send(store.clone(), lane, load.batch, load.rooms)));
+    let began = Instant::now();
+    let mut took: Vec<Duration> =
+        join_all(lanes).await.into_iter().flat_map(|lane| lane.expect("joined")).collect();
+    let elapsed = began.elapsed().as_secs_f64();
+    took.sort_unstable();
+    let at = |share: usize| took[(took.len() - 1) * share / 100].as_secs_f64() * 1e3;
+    println!(
+        "{} connections, batches of {:3} over {:3} rooms: {:6.0} messages/s, a batch {:.2} ms (p99 {:.2} ms)",
+        load.connections,
+        load.batch,
+        load.rooms,
+        (took.len() * load.batch) as f64 / elapsed,
+        at(50),
+        at(99),
+    );
+}
+
+async fn send(store: Arc<PostgresStore>, lane: usize, size: usize, rooms: usize) -> Vec<Duration> {
+    let began = Instant::now();
+    let mut took = Vec::new();
+    while began.elapsed() < RUN {
+        let sent = took.len();
+        let batch: Vec<_> = (0..size)
+            .map(|n| message(&room(lane * 100 + (n + sent) % rooms), &user((n * 7 + sent) % MEMBERS)))
+            .collect();
+        let started = Instant::now();
+        let answers = store.append(&batch).await.expect("append");
+        took.push(started.elapsed());
+        assert!(answers.iter().all(|answer| seq(answer).is_some()));
+    }
+    took
+}
