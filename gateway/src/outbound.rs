@@ -91,11 +91,6 @@ impl Outbound {
         Self::signal(self.lock());
     }
 
-    /// Whether nothing more will be written after what is queued.
-    pub fn is_closing(&self) -> bool {
-        self.lock().closing.is_some()
-    }
-
     /// Ready when something was pushed, closed or woken since the last
     /// [`take`](Self::take). For the one connection task.
     pub fn poll_signalled(&self, context: &mut Context<'_>) -> Poll<()> {
@@ -149,7 +144,6 @@ mod tests {
         let outbound = Outbound::new(10);
         outbound.push(Bytes::from_static(b"12345"));
         outbound.push(Bytes::from_static(b"67890"));
-        assert!(!outbound.is_closing());
         outbound.push(Bytes::from_static(b"x"));
         let taken = outbound.take();
         assert!(taken.frames.is_empty());
@@ -164,9 +158,9 @@ mod tests {
         assert_eq!(outbound.take().frames.len(), 1);
         outbound.written(5);
         outbound.push(Bytes::from_static(b"1234567"));
-        assert!(!outbound.is_closing());
+        assert_eq!(outbound.take().closing, None);
         outbound.push(Bytes::from_static(b"1"));
-        assert!(outbound.is_closing());
+        assert!(outbound.take().closing.is_some());
     }
 
     #[test]

@@ -89,6 +89,8 @@ enum Wire {
 // One thread, so that on a small machine the servers keep the other cores.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    // An error: somebody else has installed one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let args = Args::parse();
     let secret = match (&args.secret, &args.secret_file) {
         (Some(secret), _) => secret.clone(),

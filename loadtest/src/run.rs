@@ -20,6 +20,8 @@ use crate::wire::{self, Reader, Received, Writer};
 
 /// Connections opened at once.
 const CONNECT_AT_ONCE: usize = 64;
+/// Longer latencies count as this: a minute.
+const LONGEST_MICROS: u64 = 60_000_000;
 /// Violations kept.
 const MAX_VIOLATIONS: usize = 20;
 /// How long the last deliveries may take.
@@ -91,8 +93,8 @@ async fn run_local(plan: Plan) -> anyhow::Result<Report> {
     let tally = Rc::new(RefCell::new(Tally {
         from,
         to: from + plan.duration.as_micros() as u64,
-        answers: Histogram::new(3)?,
-        deliveries: Histogram::new(3)?,
+        answers: Histogram::new_with_max(LONGEST_MICROS, 3)?,
+        deliveries: Histogram::new_with_max(LONGEST_MICROS, 3)?,
         answered: 0,
         delivered: 0,
         refused: 0,
