@@ -3,11 +3,11 @@
 pub mod append;
 pub mod world;
 
-/// Makes one test of every case. `$open` is an async function without
+/// Makes one test of every case. `$open` names an async function beside the call without
 /// arguments that answers with an empty `Arc<dyn Store>` and a guard that lives
 /// as long as the test.
 macro_rules! store_suite {
-    ($open:path) => {
+    ($open:ident) => {
         store_suite! { $open =>
             append {
                 messages_of_a_batch_take_seqs_in_their_order,
@@ -23,7 +23,7 @@ macro_rules! store_suite {
             }
         }
     };
-    ($open:path => $($topic:ident { $($case:ident,)* })*) => {
+    ($open:ident => $($topic:ident { $($case:ident,)* })*) => {
         $(mod $topic {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
