@@ -281,13 +281,14 @@ function drawMessages(room) {
   const atBottom = another || isAtBottom();
   const height = scroll.scrollHeight;
   const top = scroll.scrollTop;
-  const grewAbove = !another && items[0]?.key !== drawn.firstKey;
+  const firstKey = items.find((item) => item.message)?.key ?? "";
+  const grewAbove = !another && firstKey !== drawn.firstKey;
   if (another) $("messages").replaceChildren();
   list($("messages"), items, createItem, updateItem);
   put($("older"), room.hasOlder ? "Loading…" : room.messages().length ? "The beginning" : "No messages yet");
   if (atBottom) scroll.scrollTop = scroll.scrollHeight;
   else if (grewAbove) scroll.scrollTop = top + scroll.scrollHeight - height;
-  drawn = { room: room.id, firstKey: items[0]?.key ?? "" };
+  drawn = { room: room.id, firstKey };
   loadOlderIfNear(room);
 }
 
