@@ -45,6 +45,11 @@ impl Rest {
         Self { base: base.into(), token: token.into(), http: reqwest::Client::new() }
     }
 
+    /// Whom it calls.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Any call.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
