@@ -106,13 +106,22 @@ pub(super) struct Lease {
     connection: Option<PoolConnection<Postgres>>,
     at_rest: bool,
     in_transaction: bool,
+    /// A statement of the transaction failed: the server would answer COMMIT
+    /// with a rollback, and call that a success.
+    failed: bool,
 }
 
 impl Lease {
     /// Waits for a connection.
     pub(super) async fn take(pool: &PgPool) -> Result<Self> {
         let connection = pool.acquire().await.map_err(store_error)?;
-        Ok(Self { pool: pool.clone(), connection: Some(connection), at_rest: true, in_transaction: false })
+        Ok(Self {
+            pool: pool.clone(),
+            connection: Some(connection),
+            at_rest: true,
+            in_transaction: false,
+            failed: false,
+        })
     }
 
     /// All rows of a query.
@@ -143,6 +152,9 @@ impl Lease {
 
     /// Commits; after an error the outcome is unknown.
     pub(super) async fn commit(&mut self) -> Result<()> {
+        if self.failed {
+            return Err(StoreError::Contention("a statement of the transaction failed".into()));
+        }
         self.control("COMMIT").await?;
         self.in_transaction = false;
         Ok(())
@@ -172,6 +184,7 @@ impl Lease {
                 Ok(answer)
             }
             Ok(Err(error)) => {
+                self.failed = true;
                 self.at_rest = !breaks_connection(&error);
                 if !self.at_rest {
                     discard_idle(&self.pool);

@@ -1,4 +1,4 @@
-//! PostgreSQL, 13 or newer: the store of a cluster.
+//! PostgreSQL, 15 or newer: the store of a cluster.
 //!
 //! Every method is one statement where it can be; where it takes several, the
 //! method says what makes them one view. Statements are in `sql/`, the tables in
@@ -11,6 +11,7 @@ use proto::v1::{self, RoomSummary, Snapshot};
 use proto::{Cursor, FeedId, MessageId, RoomId, Seq, UserId};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{Connection as _, Row};
+use tracing::warn;
 
 use self::connection::Lease;
 use self::error::store_error;
@@ -45,15 +46,21 @@ pub struct PostgresStore {
 pub async fn connect(url: &str, pool_size: u32) -> Result<PostgresStore> {
     let options = connection::options(url)?;
     let mut first = connection::single(&options).await?;
-    let encoding: String = sqlx::query("SHOW server_encoding")
-        .fetch_one(&mut first)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(store_error)?;
+    let sql = "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'),
+                      current_setting('fsync')";
+    let row = sqlx::query(sql).fetch_one(&mut first).await.map_err(store_error)?;
+    let setting = |place: usize| row.try_get::<String, _>(place).map_err(store_error);
+    let (encoding, synchronous_commit, fsync) = (setting(0)?, setting(1)?, setting(2)?);
     first.close().await.map_err(store_error)?;
     if encoding != "UTF8" {
         let text = format!("the database is encoded in {encoding}: create one with ENCODING 'UTF8'");
         return Err(StoreError::Fault(text.into()));
+    }
+    if synchronous_commit == "off" || fsync == "off" {
+        warn!(
+            synchronous_commit,
+            fsync, "the database answers before a message is on disk: a crash may lose it"
+        );
     }
     Ok(PostgresStore { pool: connection::pool(options.clone(), pool_size), options })
 }

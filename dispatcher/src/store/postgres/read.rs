@@ -7,7 +7,7 @@ use proto::v1::{self, MessageType, ReadMark, Role, RoomKind, RoomSummary, Snapsh
 use proto::{Cursor, MessageId, RoomId, Seq, UserId};
 use sqlx::postgres::{PgPool, PgRow};
 
-use super::super::{MemberRow, MessageRow, Result};
+use super::super::{MemberRow, MessageRow, Result, StoreError};
 use super::connection::Lease;
 use super::rows::{self, Columns, signed};
 
@@ -212,7 +212,7 @@ pub(super) async fn history(
 }
 
 /// Seqs looked at by the first statement of a search, and by any.
-const SLICE: (i64, i64) = (2_000, 50_000);
+const SLICE: (i64, i64) = (500, 50_000);
 /// A statement faster than the first is followed by one over twice as many
 /// seqs, slower than the second by one over half of them.
 const PACE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(400));
@@ -251,8 +251,18 @@ pub(super) async fn search(
             .bind(&words)
             .bind(&patterns)
             .bind(one_more(limit - found.len()));
-        for row in lease.rows(query).await? {
-            found.push(rows::message(&row)?);
+        let rows = match lease.rows(query).await {
+            Ok(rows) => rows,
+            // Too much text for one statement's time: smaller steps. If it was
+            // not that, the next one fails as well.
+            Err(StoreError::Unavailable(_)) if slice > SLICE.0 => {
+                slice = SLICE.0;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for row in &rows {
+            found.push(rows::message(row)?);
         }
         let took = began.elapsed();
         if took < PACE.0 {

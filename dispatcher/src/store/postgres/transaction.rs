@@ -1,6 +1,8 @@
 //! One command's transaction. READ COMMITTED: each statement sees what was
 //! committed before it began, so that a look after a lock is fresh.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use proto::{MessageId, RoomId, Seq, UserId};
 use sqlx::postgres::PgPool;
@@ -24,10 +26,11 @@ impl PgTransaction {
         Ok(Self { lease })
     }
 
-    async fn lock_those_there(&mut self, users: &[UserId]) -> Result<Vec<UserRow>> {
+    async fn lock_those_there(&mut self, users: &[UserId]) -> Result<HashMap<UserId, UserRow>> {
         let ids: Vec<&str> = users.iter().map(UserId::as_str).collect();
         let query = sqlx::query(include_str!("sql/lock_users.sql")).bind(ids);
-        self.lease.rows(query).await?.iter().map(rows::user_row).collect()
+        let rows = self.lease.rows(query).await?;
+        rows.iter().map(|row| rows::user_row(row).map(|user| (user.id.clone(), user))).collect()
     }
 
     async fn id(&mut self, query: Bound<'_>) -> Result<Option<RoomId>> {
@@ -200,8 +203,8 @@ impl Transaction for PgTransaction {
 
     async fn lock_users(&mut self, users: &[UserId]) -> Result<Vec<UserRow>> {
         let mut found = self.lock_those_there(users).await?;
-        let is_missing = |user: &&UserId| !found.iter().any(|row| row.id == **user);
-        let mut missing: Vec<&str> = users.iter().filter(is_missing).map(UserId::as_str).collect();
+        let mut missing: Vec<&str> =
+            users.iter().filter(|user| !found.contains_key(*user)).map(UserId::as_str).collect();
         if !missing.is_empty() {
             missing.sort_unstable();
             missing.dedup();
@@ -210,10 +213,9 @@ impl Transaction for PgTransaction {
             self.lease.run(query).await?;
             found = self.lock_those_there(users).await?;
         }
-        let in_order = users.iter().map(|user| {
-            let row = found.iter().find(|row| row.id == *user).cloned();
-            row.ok_or_else(|| StoreError::Fault("a user is gone".into()))
-        });
+        let in_order = users
+            .iter()
+            .map(|user| found.get(user).cloned().ok_or_else(|| StoreError::Fault("a user is gone".into())));
         in_order.collect()
     }
 
