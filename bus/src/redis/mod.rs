@@ -101,16 +101,7 @@ impl RedisPresence {
         meter.link_up.set(0.0);
         let stop = CancellationToken::new();
         let watch = tokio::spawn(watch(client.clone(), doubt.clone(), meter.clone(), stop.clone()));
-        let connection = client.connect();
-        let connection = tokio::spawn(async move {
-            match connection.await {
-                Ok(Err(error)) if *error.kind() != ErrorKind::Canceled => {
-                    tracing::error!(%error, "the connection to the presence store has ended");
-                }
-                Ok(_) => {}
-                Err(error) => tracing::error!(%error, "a task of presence ended badly"),
-            }
-        });
+        let connection = tokio::spawn(keep_connected(client.clone(), stop.clone()));
         // Whoever starts beside a running server can use it at once.
         let _ = tokio::time::timeout(COMMAND_TIMEOUT, client.wait_for_connect()).await;
 
@@ -269,6 +260,33 @@ impl RedisPresence {
     }
 }
 
+/// Owns the driver's connection task, and starts another if it gives up: there
+/// are errors after which it does, although they may pass.
+async fn keep_connected(client: Client, stop: CancellationToken) {
+    loop {
+        let mut connection = client.connect();
+        tokio::select! {
+            ended = &mut connection => {
+                tracing::error!(?ended, "the connection to the presence store has ended");
+            }
+            () = stop.cancelled() => {
+                let quit = async {
+                    let _ = client.quit().await;
+                    let _ = (&mut connection).await;
+                };
+                if tokio::time::timeout(COMMAND_TIMEOUT, quit).await.is_err() {
+                    connection.abort();
+                }
+                return;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COMMAND_TIMEOUT) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 /// Notes when the connection comes and goes. After a new one the server may be
 /// another, with a little less written: this node then enters everything again.
 async fn watch(client: Client, doubt: Arc<AtomicBool>, meter: Arc<PresenceMeter>, stop: CancellationToken) {
@@ -282,10 +300,11 @@ async fn watch(client: Client, doubt: Arc<AtomicBool>, meter: Arc<PresenceMeter>
                 if connected == Err(RecvError::Closed) {
                     break;
                 }
-                doubt.store(true, Ordering::Release);
                 meter.link_up.set(1.0);
-                meter.reconnects.increment(u64::from(before));
-                before = true;
+                if std::mem::replace(&mut before, true) {
+                    doubt.store(true, Ordering::Release);
+                    meter.reconnects.increment(1);
+                }
                 tracing::info!("connected to the presence store");
             }
             error = errors.recv() => match error {
@@ -465,12 +484,11 @@ impl Presence for RedisPresence {
     async fn close(&self) -> Result<(), BusError> {
         let lease = self.lease().name.clone();
         let ended = self.end(&lease).await;
-        let _ = tokio::time::timeout(COMMAND_TIMEOUT, self.client.quit()).await;
         self.stop.cancel();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for mut task in tasks {
-            if tokio::time::timeout(COMMAND_TIMEOUT, &mut task).await.is_err() {
-                task.abort();
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of presence ended badly");
             }
         }
         ended.map_err(away)

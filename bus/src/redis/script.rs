@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use fred::clients::{Client, WithOptions};
 use fred::error::Error;
-use fred::interfaces::LuaInterface;
-use fred::types::Value;
-use fred::util::sha1_hash;
+use fred::interfaces::ClientLike;
+use fred::types::{CustomCommand, Value};
+use fred::util::{redis_keyslot, sha1_hash};
 use proto::UserId;
 
 /// Users are spread over this many hash slots, so that a Redis Cluster can
@@ -34,9 +34,17 @@ impl Script {
         keys: Vec<String>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        match client.evalsha(self.sha.as_str(), keys.clone(), args.clone()).await {
+        // Not the driver's own EVALSHA, which waits for each answer before it
+        // sends the next, and knows neither the timeout nor to fail fast.
+        let slot = keys.first().map_or(0, |key| redis_keyslot(key.as_bytes()));
+        let command = |name| CustomCommand::new_static(name, slot, false);
+        let mut line = vec![self.sha.as_str().into(), Value::Integer(keys.len() as i64)];
+        line.extend(keys.into_iter().map(Value::from));
+        line.extend(args);
+        match client.custom(command("EVALSHA"), line.clone()).await {
             Err(error) if error.details().starts_with("NOSCRIPT") => {
-                client.eval(self.text.as_str(), keys, args).await
+                line[0] = self.text.as_str().into();
+                client.custom(command("EVAL"), line).await
             }
             result => result,
         }
