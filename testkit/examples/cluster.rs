@@ -15,6 +15,8 @@ use testkit::servers::PostgresOptions;
 async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let program = args.next().unwrap_or_else(|| "target/release/carillon".to_owned());
+    // The nodes run in folders of their own.
+    let program = std::path::absolute(&program)?;
     let mut count = |default| args.next().map_or(Ok(default), |count| count.parse());
     let options = ClusterOptions {
         gateways: count(3).context("how many gateways")?,
