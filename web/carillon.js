@@ -291,9 +291,11 @@ export class Carillon extends EventTarget {
   #lost(code, reason) {
     this.socket = null;
     this.#rejectPending();
+    // Who types and who is online is not known any more.
     for (const room of this.rooms.values()) {
       for (const user of room.typing.keys()) this.#stopTyping(room, user);
     }
+    this.presence.clear();
     const canRenew = code === 4403 && typeof this.token === "function";
     if (resumes(code) || canRenew) this.#reconnectLater({ code, reason });
     else this.#setState("stopped", { code, reason });
