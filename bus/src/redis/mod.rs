@@ -11,6 +11,7 @@
 //! The server must not evict (`maxmemory-policy noeviction`). It may come back
 //! empty, or with old data, at any time.
 
+mod connection;
 mod script;
 
 use std::future::Future;
@@ -21,16 +22,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface};
-use fred::types::config::{Config, Options, ReconnectPolicy, UnresponsiveConfig};
-use fred::types::{Builder, Value};
+use fred::interfaces::ClientLike;
+use fred::types::Value;
+use fred::types::config::Options;
 use futures_util::StreamExt;
 use proto::UserId;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::connection::{Watch, keep_connected};
 use self::script::{SHARDS, Script, Scripts, index, key, lease_name, lease_prefix, millis, shard_of};
 use crate::meter::PresenceMeter;
 use crate::{BusError, Entry, Presence, PresenceTimes, Seen, Status};
@@ -77,31 +78,16 @@ impl RedisPresence {
     /// on until [`close`](Presence::close).
     pub async fn connect(url: &str, node: &str, times: PresenceTimes) -> Result<Self, BusError> {
         UserId::new(node).map_err(refused)?;
-        let mut config = Config::from_url(url).map_err(refused)?;
-        // A server that is away now may come back.
-        config.fail_fast = false;
-        let client = Builder::from_config(config)
-            .set_policy(ReconnectPolicy::new_exponential(0, 50, 1000, 2))
-            .with_connection_config(|connection| {
-                connection.connection_timeout = Duration::from_secs(2);
-                connection.internal_command_timeout = Duration::from_secs(2);
-                connection.max_command_buffer_len = 16 * 1024;
-                connection.reconnect_on_auth_error = true;
-                connection.unresponsive = UnresponsiveConfig {
-                    max_timeout: Some(Duration::from_secs(3)),
-                    interval: Duration::from_secs(1),
-                };
-                connection.tcp.nodelay = Some(true);
-            })
-            .build()
-            .map_err(refused)?;
-
+        let client = connection::client(url).map_err(refused)?;
         let doubt = Arc::new(AtomicBool::new(false));
         let meter = Arc::new(PresenceMeter::new());
         meter.link_up.set(0.0);
         let stop = CancellationToken::new();
-        let watch = tokio::spawn(watch(client.clone(), doubt.clone(), meter.clone(), stop.clone()));
-        let connection = tokio::spawn(keep_connected(client.clone(), stop.clone()));
+        let watch = Watch::new(&client, doubt.clone(), meter.clone());
+        let tasks = vec![
+            tokio::spawn(watch.run(stop.clone())),
+            tokio::spawn(keep_connected(client.clone(), stop.clone())),
+        ];
         // Whoever starts beside a running server can use it at once.
         let _ = tokio::time::timeout(COMMAND_TIMEOUT, client.wait_for_connect()).await;
 
@@ -121,7 +107,7 @@ impl RedisPresence {
             meter,
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
-            tasks: Mutex::new(vec![watch, connection]),
+            tasks: Mutex::new(tasks),
         })
     }
 
@@ -258,67 +244,6 @@ impl RedisPresence {
         });
         ended.await.into_iter().collect()
     }
-}
-
-/// Owns the driver's connection task, and starts another if it gives up: there
-/// are errors after which it does, although they may pass.
-async fn keep_connected(client: Client, stop: CancellationToken) {
-    loop {
-        let mut connection = client.connect();
-        tokio::select! {
-            ended = &mut connection => {
-                tracing::error!(?ended, "the connection to the presence store has ended");
-            }
-            () = stop.cancelled() => {
-                let quit = async {
-                    let _ = client.quit().await;
-                    let _ = (&mut connection).await;
-                };
-                if tokio::time::timeout(COMMAND_TIMEOUT, quit).await.is_err() {
-                    connection.abort();
-                }
-                return;
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(COMMAND_TIMEOUT) => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-/// Notes when the connection comes and goes. After a new one the server may be
-/// another, with a little less written: this node then enters everything again.
-async fn watch(client: Client, doubt: Arc<AtomicBool>, meter: Arc<PresenceMeter>, stop: CancellationToken) {
-    let (mut connects, mut errors) = (client.reconnect_rx(), client.error_rx());
-    // Held by its own connection task; this one only listens.
-    drop(client);
-    let mut before = false;
-    loop {
-        tokio::select! {
-            connected = connects.recv() => {
-                if connected == Err(RecvError::Closed) {
-                    break;
-                }
-                meter.link_up.set(1.0);
-                if std::mem::replace(&mut before, true) {
-                    doubt.store(true, Ordering::Release);
-                    meter.reconnects.increment(1);
-                }
-                tracing::info!("connected to the presence store");
-            }
-            error = errors.recv() => match error {
-                Ok((error, _)) => {
-                    meter.link_up.set(0.0);
-                    tracing::warn!(%error, "the presence store cannot be reached");
-                }
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => break,
-            },
-            () = stop.cancelled() => break,
-        }
-    }
-    meter.link_up.set(0.0);
 }
 
 fn refused(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BusError {
