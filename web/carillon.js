@@ -9,8 +9,8 @@
 
 const FIRST_BACKOFF = 1_000;
 const LAST_BACKOFF = 30_000;
-// The server answers every request within 10 seconds, if only with an error.
-const ANSWER_TIMEOUT = 15_000;
+// The server answers every request within 15 seconds, if only with an error.
+const ANSWER_TIMEOUT = 20_000;
 const QUIET_TIMEOUT = 25_000;
 const RENEW_BEFORE_EXPIRY = 60_000;
 const LONGEST_TIMER = 2 ** 31 - 1;
