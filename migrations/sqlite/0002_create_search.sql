@@ -9,7 +9,7 @@ CREATE VIRTUAL TABLE message_words USING fts5 (
     tokenize = 'unicode61 remove_diacritics 0'
 );
 
--- A deleted message's words leave the file at once, not only the results.
+-- A deleted message's words leave the index at once, not only its results.
 INSERT INTO message_words (message_words, rank) VALUES ('secure-delete', 1);
 
 CREATE TRIGGER messages_inserted AFTER INSERT ON messages WHEN new.text <> '' BEGIN

@@ -233,3 +233,35 @@ pub async fn reads_see_one_moment(store: Arc<dyn Store>) {
     }
     writer.await.expect("no panic");
 }
+
+/// P1, P4: a send whose caller has gone is stored whole or not at all, and a
+/// retry finds out; nobody waits for what it left behind.
+pub async fn an_abandoned_append_is_whole_or_absent(store: Arc<dyn Store>) {
+    let world = World(store);
+    let tea = world.group("tea", &["ann"]).await;
+    let mut batches = Vec::new();
+    for round in 0..40 {
+        let batch: Vec<_> = (0..5).map(|i| keyed(&tea, "ann", &format!("{round} {i}"), "hi")).collect();
+        let task = tokio::spawn({
+            let (world, batch) = (world.clone(), batch.clone());
+            async move { drop(world.append(&batch).await) }
+        });
+        // Let go at another point each time.
+        for _ in 0..round * 3 {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        batches.push(batch);
+    }
+    let mut stored = 0;
+    for batch in batches {
+        let answers = patiently(&world, &batch).await;
+        let new = answers.iter().filter(|answer| matches!(answer, Appended::Stored { .. })).count();
+        assert!([0, 5].contains(&new), "{answers:?}");
+        stored += answers.len();
+    }
+    let messages = world.messages(&tea).await;
+    assert_eq!(messages.len(), stored);
+    assert!(messages.iter().enumerate().all(|(i, message)| message.ordinal == i as u64 + 1));
+    assert_eq!(world.cursor(&room_feed(&tea)).await.seq as usize, 2 + stored);
+}

@@ -77,7 +77,7 @@ pub async fn rooms_are_listed_by_activity(store: Arc<dyn Store>) {
     assert_eq!((ids(&page), more), (vec!["e", "c"], true));
     let (page, more) = list("ann", 2, 4).await;
     assert_eq!((ids(&page), more), (vec!["a"], false));
-    assert_eq!(list("ann", 5, 0).await.1, false);
+    assert!(!list("ann", 5, 0).await.1);
     assert_eq!(list("ann", 5, 99).await, (vec![], false));
     assert_eq!(list("nobody", 5, 0).await, (vec![], false));
 

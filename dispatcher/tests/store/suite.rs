@@ -34,6 +34,7 @@ macro_rules! store_suite {
                 removal_stops_a_sender_at_once,
                 a_pair_meets_in_one_direct_room,
                 reads_see_one_moment,
+                an_abandoned_append_is_whole_or_absent,
             }
             feed {
                 changes_are_folded_to_the_newest_state,

@@ -74,7 +74,10 @@ pub async fn open(path: &Path) -> Result<SqliteStore> {
             Box::pin(async move {
                 // A full disk may end a transaction by itself. The driver then
                 // still counts one, and begins no other on this connection.
-                connection.ping().await?;
+                if connection.is_in_transaction() {
+                    // Past the rollback of a transaction that was dropped.
+                    connection.ping().await?;
+                }
                 Ok(!connection.is_in_transaction())
             })
         })
@@ -254,3 +257,6 @@ impl Store for SqliteStore {
         self.writer.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
