@@ -99,7 +99,7 @@ async fn p4_a_lost_answer_is_repeated() {
     let sent = message(&room(0), &user(0));
     let lost = tokio::spawn({
         let sent = sent.clone();
-        async move { (far.append(&[sent.clone()]).await, far, sent) }
+        async move { (far.append(std::slice::from_ref(&sent)).await, far, sent) }
     });
     let mut watcher = sqlx::PgConnection::connect(&url).await.expect("connect");
     let waiting = "SELECT count(*) FROM pg_stat_activity

@@ -1,12 +1,13 @@
-//! How fast messages are written, with every commit flushed to disk. Prints
+//! How fast messages are written, with every commit flushed to disk, how fast
+//! many clients come back, and how fast a room is searched. Prints
 //! figures and asserts none: `cargo test -p dispatcher --test postgres rates --
 //! --ignored --nocapture`. `DATABASE_URL` names a server to measure instead.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dispatcher::store::Store;
 use dispatcher::store::postgres::PostgresStore;
+use dispatcher::store::{FollowAnswer, FollowAsk, NewMessage, Store};
 use futures_util::future::join_all;
 use testkit::servers::{PostgresOptions, postgres_with};
 
@@ -82,4 +83,58 @@ async fn send(store: Arc<PostgresStore>, lane: usize, size: usize, rooms: usize)
         assert!(answers.iter().all(|answer| seq(answer).is_some()));
     }
     took
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, not a test"]
+async fn rates_of_reads() {
+    let server = postgres_with(PostgresOptions::default()).await.expect("a server");
+    let url = database(&server).await;
+    let store = store(&url, 4).await;
+    for n in 0..ROOMS {
+        group(&store, &room(n), (0..MEMBERS).map(user)).await;
+    }
+    let mut asks: Vec<FollowAsk> = (0..5000)
+        .map(|n| FollowAsk {
+            user: user(n % MEMBERS),
+            name: String::new(),
+            room: (n % 5 > 0).then(|| room(n % ROOMS)),
+            since: None,
+        })
+        .collect();
+    let head = timed("5000 follows of own feeds and rooms, first time", store.follow(&asks, 500)).await;
+    for (ask, answer) in asks.iter_mut().zip(&head.expect("follow")) {
+        let FollowAnswer::Changes { changes, .. } = answer else { panic!("{answer:?}") };
+        ask.since = Some(proto::Cursor { seq: changes.to, check: changes.check });
+    }
+    timed("5000 follows, cursors at the heads", store.follow(&asks, 500)).await.expect("follow");
+    for slice in 0..40 {
+        let batch: Vec<_> = (0..ROOMS).map(|n| message(&room(n), &user(slice % MEMBERS))).collect();
+        store.append(&batch).await.expect("append");
+    }
+    timed("5000 follows, rooms 40 messages behind", store.follow(&asks, 500)).await.expect("follow");
+
+    for _ in 0..200 {
+        let fox = |_| NewMessage {
+            text: "The quick brown fox jumps over the lazy dog".into(),
+            ..message(&room(0), &user(0))
+        };
+        store.append(&(0..500).map(fox).collect::<Vec<_>>()).await.expect("append");
+    }
+    timed("search of 100,000 messages, a word in each", store.search(&room(0), "fox", 0, 20))
+        .await
+        .expect("search");
+    timed("search of 100,000 messages, a word in none", store.search(&room(0), "zebra", 0, 20))
+        .await
+        .expect("search");
+    timed("search of 100,000 messages, part of a word in each", store.search(&room(0), "umps", 0, 20))
+        .await
+        .expect("search");
+}
+
+async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let done = work.await;
+    println!("{what}: {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
+    done
 }
