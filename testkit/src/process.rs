@@ -16,6 +16,9 @@ use crate::wait::try_eventually;
 
 /// How much of a log is shown when something fails.
 const LOG_TAIL_LINES: usize = 40;
+/// How often, and how far apart, killed children are looked for: 5 s in all.
+const KILL_LOOKS: usize = 500;
+const KILL_PAUSE: Duration = Duration::from_millis(10);
 
 /// A program with its arguments, started at most once at a time.
 pub struct Process {
@@ -195,6 +198,14 @@ impl Process {
             let _ = send_signal("KILL", &[*child]);
         }
         let _ = running.child.wait();
+        // PostgreSQL does not start again while one of its old processes holds
+        // the shared memory, and a killed process takes an instant to end.
+        for _ in 0..KILL_LOOKS {
+            if !children.iter().any(|child| lives(*child)) {
+                break;
+            }
+            pause_thread(KILL_PAUSE);
+        }
         watchdog(&format!("- {pid}"));
         for child in running.paused {
             watchdog(&format!("- {child}"));
@@ -219,6 +230,19 @@ fn send_signal(name: &str, pids: &[u32]) -> anyhow::Result<()> {
         .context("run kill")?;
     ensure!(status.success(), "no process took SIG{name}");
     Ok(())
+}
+
+/// Whether a process runs: neither gone nor only waiting to be reaped.
+fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+    state.is_some_and(|state| !matches!(state, "Z" | "X"))
+}
+
+/// Blocks this thread: killing is also done on drop, which cannot await.
+#[allow(clippy::disallowed_methods)]
+fn pause_thread(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// All children of a process, and theirs. Empty where there is no `/proc`.
