@@ -68,10 +68,17 @@ impl Gateway {
     pub async fn start(deps: Deps, settings: Settings) -> Result<Self, bus::BusError> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Arc::new(metrics::Metrics::default());
-        let link = Link::start(deps.dispatchers, settings.command_timeout, metrics.clone(), tasks.clone(), stop.clone());
+        let link = Link::start(
+            deps.dispatchers,
+            settings.command_timeout,
+            metrics.clone(),
+            tasks.clone(),
+            stop.clone(),
+        );
         let hub = hub::Hub::start(deps.broker, link, metrics, tasks.clone(), stop.clone()).await?;
         let limit = settings.presence_room_limit;
-        let presence = presence::PresenceKeeper::start(deps.presence, hub.clone(), limit, &tasks, stop.clone());
+        let presence =
+            presence::PresenceKeeper::start(deps.presence, hub.clone(), limit, &tasks, stop.clone());
         let app = Arc::new(app::App {
             hub,
             authenticator: deps.authenticator,

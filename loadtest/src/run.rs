@@ -165,15 +165,12 @@ impl Pace {
     /// When the next message is to leave, with this many on the way; `None`: not
     /// before something is answered, or never.
     fn next(&self, on_the_way: usize, now: u64) -> Option<u64> {
-        let at = if self.rate == 0 {
-            if on_the_way >= self.window {
-                return None;
-            }
-            now
-        } else {
+        let turn = self.sent * self.senders as u64 + self.sender as u64;
+        let at = match (turn * 1_000_000).checked_div(self.rate) {
             // Open loop: on time, whatever became of the others.
-            let turn = self.sent * self.senders as u64 + self.sender as u64;
-            self.start + turn * 1_000_000 / self.rate
+            Some(due) => self.start + due,
+            None if on_the_way < self.window => now,
+            None => return None,
         };
         (at < self.until).then_some(at)
     }

@@ -68,6 +68,7 @@ impl Decoder {
     }
 
     /// Whether a message or frame has begun and not ended.
+    #[cfg(test)]
     pub fn is_mid_message(&self) -> bool {
         self.partial.is_some()
     }
