@@ -42,16 +42,6 @@ export function backoff(attempt, random = Math.random) {
   return random() * Math.min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** attempt);
 }
 
-/** When a JWT expires, milliseconds since the Unix epoch; 0: it does not say. */
-export function expiryOf(token) {
-  try {
-    const claims = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
-    return Number.isFinite(claims.exp) ? claims.exp * 1000 : 0;
-  } catch {
-    return 0;
-  }
-}
-
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** One room as the user sees it. Read its fields; change it through the client. */
@@ -346,8 +336,8 @@ export class Carillon extends EventTarget {
       if (delay <= LONGEST_TIMER && this.state === "online") {
         try {
           const token = await this.#currentToken();
-          await this.request("auth", { token });
-          expiresAt = expiryOf(token);
+          const { ready } = await this.request("auth", { token });
+          expiresAt = ready.expiresAt;
         } catch {
           // The next attempt follows; the server closes when time is up.
         }

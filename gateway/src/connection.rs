@@ -54,6 +54,8 @@ pub struct Connection {
     writing: VecDeque<Bytes>,
     /// How it ends, once that is settled.
     closing: Option<Closing>,
+    /// No more of its frames are looked at: it is being closed.
+    deaf: bool,
     /// The close frame is in `writing`.
     said_goodbye: bool,
     last_heard: Instant,
@@ -84,6 +86,7 @@ impl Connection {
             unread: unread.into(),
             writing: VecDeque::new(),
             closing: None,
+            deaf: false,
             said_goodbye: false,
             last_heard: now,
             opened: now,
@@ -120,7 +123,7 @@ impl Connection {
                 if !std::mem::replace(&mut gives_up, true) {
                     timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
                 }
-            } else if !self.unread.is_empty() && self.has_room() {
+            } else if !self.deaf && !self.unread.is_empty() && self.has_room() {
                 let unread = std::mem::take(&mut self.unread);
                 let mut input = &unread[..];
                 let interrupted = self.frames(&mut input);
@@ -130,7 +133,7 @@ impl Connection {
                 }
                 continue;
             }
-            let reads = self.closing.is_none() && self.unread.is_empty() && self.has_room();
+            let reads = !self.deaf && self.unread.is_empty() && self.has_room();
             let outbound = self.outbound.clone();
             tokio::select! {
                 () = std::future::poll_fn(|context| outbound.poll_signalled(context)) => {}
@@ -182,7 +185,7 @@ impl Connection {
     /// Runs the frames in `input`, up to one that must be waited for, or as many
     /// as may be on their way at once.
     fn frames(&mut self, input: &mut &[u8]) -> Option<ToAuthenticate> {
-        while self.closing.is_none() && self.has_room() {
+        while !self.deaf && self.has_room() {
             match self.decoder.decode(input) {
                 Ok(Some(incoming)) => {
                     let interrupted = self.incoming(incoming);
@@ -219,7 +222,7 @@ impl Connection {
             (Incoming::Pong, _) => return None,
             (Incoming::Close { code, .. }, _) => {
                 self.writing.push_back(encode::close_answer(code));
-                self.said_goodbye = true;
+                (self.deaf, self.said_goodbye) = (true, true);
                 self.closing = Some(Closing::with(CloseCode::Normal));
                 return None;
             }
@@ -249,9 +252,15 @@ impl Connection {
             Ok(identity) => match &self.client {
                 None => self.accept(re, identity, since).await,
                 Some(client) if client.user == identity.user => {
-                    client.renewed(identity.issued_at.unwrap_or(0));
-                    self.expires_at = identity.expires_at;
-                    client.answer(re, Body::Done(Default::default()));
+                    let client = client.clone();
+                    // Asked again, so that a revoked token renews nothing.
+                    match requests::ready(&self.app, &client, re, &identity, since).await {
+                        Ok(()) => {
+                            client.renewed(identity.issued_at.unwrap_or(0));
+                            self.expires_at = identity.expires_at;
+                        }
+                        Err(error) => self.refuse(re, error),
+                    }
                 }
                 Some(_) => self.refuse(re, ErrorCode::TokenRefused.with("the token is of another user")),
             },
@@ -299,8 +308,9 @@ impl Connection {
         self.outbound.push(wire::single(self.encoding, &frame));
     }
 
-    /// Closes after what is queued.
-    fn close(&self, closing: Closing) {
+    /// Closes after what is queued, and hears nothing more.
+    fn close(&mut self, closing: Closing) {
+        self.deaf = true;
         self.outbound.close(closing);
     }
 
@@ -319,6 +329,7 @@ impl Connection {
                 // What it has not read is given up: it will resume.
                 self.writing.truncate(1);
             }
+            self.deaf = true;
             self.writing.push_back(encode::close(closing.code, &closing.reason));
             self.closing = Some(closing);
         }

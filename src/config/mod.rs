@@ -2,7 +2,7 @@
 //! values, or a list of everything that is wrong with them.
 //!
 //! The way through the files: [`layers`] holds what was said and where,
-//! [`settings`] lists what can be said, [`reader`] looks one setting up and
+//! [`mod@settings`] lists what can be said, [`reader`] looks one setting up and
 //! notes what is wrong with it, [`roles`] puts together what a role needs.
 //! This is the only reader of the environment.
 
