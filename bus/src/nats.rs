@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event, PublishErrorKind};
+use async_nats::{Client, ConnectOptions, Event, PublishErrorKind, ServerAddr};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{AbortHandle, AbortRegistration, Abortable, FutureExt};
@@ -63,6 +63,8 @@ struct Signals {
     link: watch::Sender<Link>,
     /// Something was lost or will be.
     lost: AtomicBool,
+    /// That connecting fails was said since the last connection.
+    complained: AtomicBool,
     woken: Notify,
     meter: Arc<BrokerMeter>,
 }
@@ -78,10 +80,10 @@ struct Start {
 
 impl NatsBroker {
     /// Connects as `name` to the server or servers (separated by commas) at
-    /// `url`. A server that is away is no error: the link says so, and
+    /// `url`, with the user and password, or the token, in it. A server that is away is no error: the link says so, and
     /// connecting goes on until [`close`](Self::close).
     pub async fn connect(url: &str, name: &str) -> Result<Self, BusError> {
-        let servers: Vec<async_nats::ServerAddr> = url
+        let servers: Vec<ServerAddr> = url
             .split(',')
             .map(|url| url.trim().parse())
             .collect::<Result<_, io::Error>>()
@@ -91,11 +93,12 @@ impl NatsBroker {
         let signals = Arc::new(Signals {
             link: watch::Sender::new(Link::default()),
             lost: AtomicBool::new(false),
+            complained: AtomicBool::new(false),
             woken: Notify::new(),
             meter: meter.clone(),
         });
         let told = signals.clone();
-        let client = ConnectOptions::new()
+        let client = credentials(&servers)
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
@@ -148,7 +151,7 @@ impl NatsBroker {
     async fn send(&self, subject: String, payload: Bytes) -> Result<(), BusError> {
         check_subject(&subject)?;
         let client = &self.shared.client;
-        if client.connection_state() != State::Connected {
+        if client.connection_state() != State::Connected || self.closing.is_cancelled() {
             return Err(away(io::Error::from(io::ErrorKind::NotConnected)));
         }
         let mut sending = pin!(client.publish(subject, payload));
@@ -184,6 +187,39 @@ fn refused(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BusEr
     BusError::Refused { what: "broker", source: source.into() }
 }
 
+/// Options with what the first address that holds credentials says; the driver
+/// itself does not look.
+fn credentials(servers: &[ServerAddr]) -> ConnectOptions {
+    let Some(server) = servers.iter().find(|server| server.has_user_pass()) else {
+        return ConnectOptions::new();
+    };
+    let user = decode(server.username().unwrap_or_default());
+    match server.password() {
+        Some(password) => ConnectOptions::with_user_and_password(user, decode(password)),
+        None => ConnectOptions::with_token(user),
+    }
+}
+
+/// Undoes the percent-encoding of a part of an address.
+fn decode(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|_| first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Doubles from 25 ms to the longest, half of it by chance, so that the nodes of
 /// a cluster do not all return at once. The first attempt is made at once.
 fn backoff(attempt: usize) -> Duration {
@@ -199,7 +235,10 @@ fn backoff(attempt: usize) -> Duration {
 impl Signals {
     fn note(&self, event: &Event) {
         match event {
-            Event::Connected => tracing::info!("connected to the broker"),
+            Event::Connected => {
+                self.complained.store(false, Ordering::Relaxed);
+                tracing::info!("connected to the broker");
+            }
             Event::Disconnected => {
                 tracing::warn!("lost the connection to the broker");
                 self.set_down();
@@ -210,7 +249,11 @@ impl Signals {
             }
             Event::LameDuckMode => self.lost.store(true, Ordering::Release),
             Event::ServerError(error) => tracing::warn!(%error, "the broker reports an error"),
-            Event::ClientError(error) => tracing::debug!(%error, "connecting to the broker failed"),
+            Event::ClientError(error) => {
+                if !self.complained.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "connecting to the broker fails; trying on");
+                }
+            }
             Event::Draining | Event::Closed => {}
         }
         self.woken.notify_one();
@@ -326,6 +369,9 @@ impl Broker for NatsBroker {
 
     async fn subscribe(&self, subject: String, inbox: Arc<dyn Inbox>) -> Result<Subscription, BusError> {
         check_pattern(&subject)?;
+        if self.closing.is_cancelled() {
+            return Err(away(io::Error::other("the broker was closed")));
+        }
         let (handle, registration) = AbortHandle::new_pair();
         let (begun, wait) = oneshot::channel();
         let start = Start { subject, inbox, handle: handle.clone(), registration, begun };
@@ -354,5 +400,32 @@ impl Broker for NatsBroker {
 
     fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_is_short_and_never_twice_alike() {
+        assert_eq!(backoff(1), Duration::ZERO);
+        for attempt in (2..100).chain([usize::MAX]) {
+            let delay = backoff(attempt);
+            assert!(
+                (Duration::from_millis(25)..=Duration::from_secs(1)).contains(&delay),
+                "{attempt} {delay:?}"
+            );
+        }
+        assert!((0..100).any(|_| backoff(10) != backoff(10)));
+    }
+
+    #[test]
+    fn credentials_are_read_as_they_were_meant() {
+        for (encoded, plain) in
+            [("", ""), ("secret", "secret"), ("p%40ss%2Fw%C3%A4", "p@ss/wä"), ("50%", "50%"), ("%zz", "%zz")]
+        {
+            assert_eq!(decode(encoded), plain);
+        }
     }
 }
