@@ -41,7 +41,7 @@ pub fn live(
     let metrics = Metrics::start(role)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let life = Life { stop: CancellationToken::new(), readiness: Readiness::default() };
+        let life = Life { stop: CancellationToken::new(), readiness: Readiness::starting() };
         let signals = Signals::new()?;
         let admin = bind("admin_listen", &process.admin_listen).await?;
         tracing::info!(role = role.name(), version = env!("CARGO_PKG_VERSION"), admin = %admin.local_addr()?, "starting");
@@ -92,7 +92,7 @@ impl Signals {
 async fn obey(mut signals: Signals, life: Life, drain_delay: Duration) {
     let signal = signals.next().await;
     tracing::info!(signal, "stopping; a second signal ends the process at once");
-    life.readiness.not_ready("process", "it is stopping");
+    life.readiness.stopping();
     tokio::select! {
         () = tokio::time::sleep(drain_delay) => life.stop.cancel(),
         signal = signals.next() => cut_off(signal),

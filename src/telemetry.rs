@@ -33,7 +33,9 @@ const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.
 
 /// Sends logs to standard error from now on, and panics with them.
 pub fn start_logs(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(&log.level).context("log_level")?;
+    // What the drivers tell of each attempt to reconnect, the adapters say once.
+    let filter = format!("async_nats=warn,fred=warn,{}", log.level);
+    let filter = EnvFilter::builder().parse(filter).context("log_level")?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).try_init(),
@@ -92,14 +94,36 @@ impl Metrics {
     }
 }
 
-/// What keeps this process from being ready, by part. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
+/// The parts that this process needs, and what keeps each from being ready.
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
+
+/// The part that is the process itself.
+const PROCESS: &str = "process";
 
 impl Readiness {
+    /// Of a process that is not built yet.
+    pub fn starting() -> Self {
+        let readiness = Self(Arc::default());
+        readiness.not_ready(PROCESS, "it is starting");
+        readiness
+    }
+
+    /// Everything is built, and every other part has said where it stands.
+    pub fn started(&self) {
+        self.ready(PROCESS);
+    }
+
+    /// The process is about to end.
+    pub fn stopping(&self) {
+        self.not_ready(PROCESS, "it is stopping");
+    }
+
     /// This part does what it should.
     pub fn ready(&self, part: &'static str) {
-        if self.parts().remove(part).is_some() {
+        let before = self.parts().insert(part, None);
+        if !matches!(before, Some(None)) {
             tracing::info!(part, "ready");
         }
     }
@@ -107,18 +131,20 @@ impl Readiness {
     /// This part does not, and why.
     pub fn not_ready(&self, part: &'static str, why: impl Into<String>) {
         let why = why.into();
-        let before = self.parts().insert(part, why.clone());
-        if before.as_ref() != Some(&why) {
-            tracing::info!(part, why, "not ready");
+        let before = self.parts().insert(part, Some(why.clone()));
+        // Nothing is ready at first: that is no news.
+        if before.is_some_and(|before| before.as_ref() != Some(&why)) {
+            tracing::warn!(part, why, "not ready");
         }
     }
 
     /// Why the process is not ready; nothing if it is.
     pub fn reasons(&self) -> Vec<String> {
-        self.parts().iter().map(|(part, why)| format!("{part}: {why}")).collect()
+        let parts = self.parts();
+        parts.iter().filter_map(|(part, why)| Some(format!("{part}: {}", why.as_ref()?))).collect()
     }
 
-    fn parts(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<&'static str, Option<String>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -172,7 +198,7 @@ mod tests {
     /// One test, because a process has one recorder.
     #[tokio::test]
     async fn operators_see_metrics_and_health() {
-        let readiness = Readiness::default();
+        let readiness = Readiness::starting();
         let router = admin(Metrics::start(Role::Gateway).unwrap(), readiness.clone());
 
         metrics::histogram!("carillon_test_seconds").record(0.003);
@@ -190,6 +216,8 @@ mod tests {
         }
 
         assert_eq!(get(&router, "/livez").await.0, StatusCode::OK);
+        assert_eq!(get(&router, "/readyz").await.2, r#"["process: it is starting"]"#);
+        readiness.started();
         assert_eq!(get(&router, "/readyz").await.0, StatusCode::OK);
         readiness.not_ready("store", "does not answer");
         readiness.not_ready("dispatcher", "none is connected");
@@ -200,5 +228,7 @@ mod tests {
         readiness.ready("store");
         readiness.ready("dispatcher");
         assert_eq!(get(&router, "/readyz").await.0, StatusCode::OK);
+        readiness.stopping();
+        assert_eq!(get(&router, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -24,11 +24,19 @@ fn shown<T>(checked: Result<Checked<T>, Mistakes>) -> Result<(Vec<Effective>, Ve
     checked.map(|checked| (checked.effective, checked.warnings))
 }
 
+/// Numbers and booleans as they are, the rest as text.
+fn in_toml(value: &str) -> String {
+    if value.parse::<i64>().is_ok() || value.parse::<bool>().is_ok() {
+        return value.to_owned();
+    }
+    serde_json::Value::from(value).to_string()
+}
+
 fn table(role: Role, effective: &[Effective]) -> String {
     let mut table = format!("# The configuration of `{}`: good\n", role.name());
     for Effective { name, value, source } in effective {
         let line = match value {
-            Some(value) => format!("{name} = {}", serde_json::Value::from(value.as_str())),
+            Some(value) => format!("{name} = {}", in_toml(value)),
             None => format!("# {name} is not set"),
         };
         match value {

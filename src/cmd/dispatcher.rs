@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::dispatcher::Dispatcher;
-use ::dispatcher::store::{Store, postgres};
+use ::dispatcher::store::postgres::{self, PostgresStore};
+use ::dispatcher::store::{Store, StoreError};
 use anyhow::Context;
 use bus::nats::NatsBroker;
 use tonic::transport::Server;
@@ -27,13 +28,14 @@ const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 pub async fn run(config: config::Dispatcher, life: Life) -> anyhow::Result<()> {
     let config::Dispatcher { rules, grpc_listen, nats_url, database_url, database_pool, .. } = config;
     let listener = bind("grpc_listen", &grpc_listen).await?;
-    let store = postgres::connect(database_url.reveal(), database_pool).await;
-    let store: Arc<dyn Store> = Arc::new(store.map_err(super::of_store).context("opening the store")?);
+    let store = open(database_url.reveal(), database_pool).await.map_err(super::of_store);
+    let store: Arc<dyn Store> = Arc::new(store.context("opening the store")?);
     let node = super::node_name("dispatcher");
     let broker = Arc::new(NatsBroker::connect(nats_url.reveal(), &node).await.context("nats_url")?);
 
     let dispatcher = Dispatcher::start(store.clone(), broker.clone(), rules);
-    let _watched = super::watch_store(store.clone(), life.readiness);
+    let _watched = super::watch_store(store.clone(), life.readiness.clone());
+    life.readiness.started();
 
     tracing::info!(node, listen = %listener.local_addr()?, "serving gateways");
     let server = Server::builder()
@@ -58,4 +60,11 @@ pub async fn run(config: config::Dispatcher, life: Life) -> anyhow::Result<()> {
     store.close().await;
     broker.close().await;
     served.map(drop).context("serving gateways")
+}
+
+/// The store, with all tables of this version.
+async fn open(url: &str, pool_size: u32) -> Result<PostgresStore, StoreError> {
+    let store = postgres::connect(url, pool_size).await?;
+    store.check_schema().await?;
+    Ok(store)
 }

@@ -34,7 +34,8 @@ pub async fn run(config: config::Gateway, life: Life) -> anyhow::Result<()> {
     )
     .await
     .context("starting the gateway")?;
-    let _watched = super::watch_dispatchers(gateway.link(), life.readiness);
+    let _watched = super::watch_dispatchers(gateway.link(), life.readiness.clone());
+    life.readiness.started();
 
     tracing::info!(node, listen = %listener.local_addr()?, "serving clients");
     let served = gateway.serve(listener, life.stop).await;

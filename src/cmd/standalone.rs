@@ -1,9 +1,10 @@
 //! `standalone`: a gateway and a dispatcher over SQLite and the in-process bus,
 //! the dispatcher's service plugged into the gateway without a socket.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,8 +67,9 @@ pub async fn run(config: Standalone, life: Life) -> anyhow::Result<()> {
     .context("starting the gateway")?;
     let _watched = (
         super::watch_store(store.clone(), life.readiness.clone()),
-        super::watch_dispatchers(gateway.link(), life.readiness),
+        super::watch_dispatchers(gateway.link(), life.readiness.clone()),
     );
+    life.readiness.started();
 
     announce(&edge, listener.local_addr()?, &data_dir, own_key.as_ref())?;
     let served = gateway.serve(listener, life.stop).await;
@@ -80,7 +82,8 @@ pub async fn run(config: Standalone, life: Life) -> anyhow::Result<()> {
 /// result lives: each would believe that it alone changes the store.
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
     let open = || {
-        fs::create_dir_all(data_dir)?;
+        // What people wrote to each other is for nobody else on this machine.
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
         File::open(data_dir)
     };
     let folder = open().with_context(|| format!("opening the folder {} (data_dir)", data_dir.display()))?;
@@ -140,6 +143,8 @@ fn browser_url(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -150,7 +155,8 @@ mod tests {
         assert!(lock(&data_dir).unwrap_err().to_string().starts_with("another process works in "));
         drop(held);
         lock(&data_dir).unwrap();
-        assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(&data_dir).unwrap().count(), 0);
+        assert_eq!(std::fs::metadata(&data_dir).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
