@@ -131,9 +131,12 @@ impl Readiness {
     /// This part does not, and why.
     pub fn not_ready(&self, part: &'static str, why: impl Into<String>) {
         let why = why.into();
-        let before = self.parts().insert(part, Some(why.clone()));
-        // Nothing is ready at first: that is no news.
-        if before.is_some_and(|before| before.as_ref() != Some(&why)) {
+        let mut parts = self.parts();
+        let before = parts.insert(part, Some(why.clone()));
+        // It is no news that nothing is ready at first, and nothing at the end.
+        let is_running = matches!(parts.get(PROCESS), Some(None));
+        drop(parts);
+        if is_running && before.is_some_and(|before| before.as_ref() != Some(&why)) {
             tracing::warn!(part, why, "not ready");
         }
     }
