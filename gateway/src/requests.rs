@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use proto::node::{Ephemeral, Follow, ListMembers, answer, ephemeral, outcome, query};
+use proto::node::{Ephemeral, FeedChanges, Follow, answer, ephemeral, outcome};
 use proto::v1::{
     self, Joined, Presence, Ready, ServerFrame, SignalNow, TypingNow, UserPresence, server_frame::Body,
 };
-use proto::{Cursor, ErrorCode, FeedId, RoomId, UserId};
+use proto::{Cursor, ErrorCode, FeedId, RoomId};
 
 use crate::app::App;
 use crate::auth::Identity;
@@ -15,10 +15,6 @@ use crate::client::Client;
 use crate::feed::{Attach, Input};
 use crate::link::route_of;
 use crate::session::{Action, PresenceAsk, Told};
-
-/// Members of a room that presence looks at.
-const MAX_PRESENCE_MEMBERS: u32 = 1000;
-const MEMBERS_PAGE: u32 = 100;
 
 /// Runs an action of an authenticated client. Never waits: what takes time
 /// answers later.
@@ -126,18 +122,19 @@ pub async fn ready(
     identity: &Identity,
     since: String,
 ) -> Result<(), v1::Error> {
-    attach(app, client, re, None, since, identity.issued_at.unwrap_or(0), |changes, at| {
+    attach(app, client, re, None, since, identity.issued_at.unwrap_or(0), |reached| {
+        let Joined { from, to, cursor, changes, more, reset, .. } = reached;
         Body::Ready(Ready {
             user: (&client.user).into(),
             name: client.name.clone(),
             connection: client.connection.clone(),
             expires_at: identity.expires_at.map_or(0, |at| at.saturating_mul(1000)),
-            from: changes.from,
-            to: changes.to,
-            cursor: at.to_string(),
-            more: changes.more,
-            reset: changes.reset,
-            changes: shown(changes.changes),
+            from,
+            to,
+            cursor,
+            changes,
+            more,
+            reset,
         })
     })
     .await
@@ -150,19 +147,7 @@ async fn join(
     room: Option<RoomId>,
     since: String,
 ) -> Result<(), v1::Error> {
-    let named = room.as_ref().map(String::from).unwrap_or_default();
-    attach(app, client, re, room, since, client.issued_at(), |changes, at| {
-        Body::Joined(Joined {
-            room: named,
-            from: changes.from,
-            to: changes.to,
-            cursor: at.to_string(),
-            more: changes.more,
-            reset: changes.reset,
-            changes: shown(changes.changes),
-        })
-    })
-    .await
+    attach(app, client, re, room, since, client.issued_at(), Body::Joined).await
 }
 
 /// Joining is resuming: the feed holds what comes from now on, the dispatcher
@@ -174,24 +159,22 @@ async fn attach(
     room: Option<RoomId>,
     since: String,
     issued_at: i64,
-    answer: impl FnOnce(proto::node::FeedChanges, Cursor) -> Body,
+    answer: impl FnOnce(Joined) -> Body,
 ) -> Result<(), v1::Error> {
     let id = room.clone().map_or_else(|| FeedId::User(client.user.clone()), FeedId::Room);
     let feed =
         app.hub.begin_join(&id).await.map_err(|error| ErrorCode::Unavailable.with(error.to_string()))?;
-    let follow = Follow {
-        actor: Some(client.actor()),
-        room: room.as_ref().map(String::from).unwrap_or_default(),
-        since,
-        issued_at,
-    };
+    let room = room.as_ref().map(String::from).unwrap_or_default();
+    let follow = Follow { actor: Some(client.actor()), room: room.clone(), since, issued_at };
     match app.hub.link().follow(follow).await {
         Ok(changes) => {
             let metrics = app.hub.metrics();
             metrics.joins.increment(1);
             metrics.resets.increment(changes.reset.into());
-            let (at, more) = (Cursor { seq: changes.to, check: changes.check }, changes.more);
-            let answer = answer(changes, at);
+            let FeedChanges { from, to, check, changes, more, reset } = changes;
+            let at = Cursor { seq: to, check };
+            let changes = shown(changes);
+            let answer = answer(Joined { room, from, to, cursor: at.to_string(), changes, more, reset });
             feed.post(Input::Attach(Attach { client: client.clone(), re, answer, at, more }));
             Ok(())
         }
@@ -263,31 +246,6 @@ async fn look(
         PresenceAsk::Room(room) => {
             crate::presence::of_room(app.hub.link(), app.presence.port().as_ref(), client.actor(), &room)
                 .await
-        }
-    }
-}
-
-/// The ids of a room's members, as many as presence looks at.
-pub(crate) async fn member_ids(
-    link: &crate::link::Link,
-    actor: proto::node::Actor,
-    room: &RoomId,
-) -> Result<Vec<UserId>, v1::Error> {
-    let mut users = Vec::new();
-    let mut after = String::new();
-    loop {
-        let page = ListMembers { room: room.into(), after, limit: MEMBERS_PAGE };
-        let answer::Result::ListMembers(page) =
-            link.ask(actor.clone(), query::Question::ListMembers(page)).await?
-        else {
-            return Err(unexpected());
-        };
-        users.extend(page.members.iter().filter_map(|member| UserId::new(&member.user).ok()));
-        match page.members.last() {
-            Some(last) if page.more && users.len() < MAX_PRESENCE_MEMBERS as usize => {
-                after = last.user.clone()
-            }
-            _ => return Ok(users),
         }
     }
 }

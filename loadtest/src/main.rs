@@ -10,6 +10,7 @@ use proto::Encoding;
 
 mod check;
 mod clock;
+mod plan;
 mod report;
 mod rooms;
 mod run;
@@ -104,7 +105,7 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Pairs => (args.pairs, 2, 2),
         Scenario::Rooms => (args.rooms, args.members, args.senders.min(args.members)),
     };
-    let plan = run::Plan {
+    let plan = plan::Plan {
         targets: args.target,
         secret,
         direct: matches!(args.scenario, Scenario::Pairs),

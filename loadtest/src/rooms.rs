@@ -23,7 +23,7 @@ pub fn token(secret: &str, user: &str, service: bool) -> anyhow::Result<String> 
 }
 
 /// Creates this many rooms of new users.
-pub async fn create(plan: &crate::run::Plan) -> anyhow::Result<Vec<Room>> {
+pub async fn create(plan: &crate::plan::Plan) -> anyhow::Result<Vec<Room>> {
     let http = reqwest::Client::new();
     let run = std::process::id();
     let mut rooms = Vec::with_capacity(plan.rooms);
@@ -53,7 +53,7 @@ pub async fn create(plan: &crate::run::Plan) -> anyhow::Result<Vec<Room>> {
 }
 
 /// The texts of a room's messages in the store, in order.
-pub async fn stored(plan: &crate::run::Plan, room: &Room) -> anyhow::Result<Vec<String>> {
+pub async fn stored(plan: &crate::plan::Plan, room: &Room) -> anyhow::Result<Vec<String>> {
     let http = reqwest::Client::new();
     let token = token(&plan.secret, &room.members[0], false)?;
     let mut texts = Vec::new();

@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::bail;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hdrhistogram::Histogram;
-use proto::Encoding;
 use proto::v1::{ClientFrame, Join, Send, ServerFrame, client_frame::Request, server_frame::Body};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::check::{self, Heard};
 use crate::clock;
+use crate::plan::Plan;
 use crate::report::Report;
 use crate::rooms::{self, Room};
 use crate::wire::{self, Reader, Received, Writer};
@@ -26,22 +26,6 @@ const LONGEST_MICROS: u64 = 60_000_000;
 const MAX_VIOLATIONS: usize = 20;
 /// How long the last deliveries may take.
 const DRAIN: Duration = Duration::from_secs(15);
-
-/// What is to be run.
-pub struct Plan {
-    pub targets: Vec<String>,
-    pub secret: String,
-    pub direct: bool,
-    pub rooms: usize,
-    pub members: usize,
-    /// Of each room.
-    pub senders: usize,
-    pub rate: u64,
-    pub window: usize,
-    pub warmup: Duration,
-    pub duration: Duration,
-    pub encoding: Encoding,
-}
 
 /// What everyone writes down.
 struct Tally {

@@ -8,29 +8,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bus::{Entry, PresenceTimes, Seen, Status};
-use proto::node::{
-    Acquainted, Actor, Ephemeral, LastSeen, PresenceRooms, RecordLastSeen, answer, command, ephemeral, query,
-};
-use proto::v1::{self, UserPresence};
-use proto::{RoomId, UserId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::hub::Hub;
-use crate::link::Link;
-use crate::requests::member_ids;
+
+mod announce;
+mod ask;
+
+pub use ask::{of_room, of_users};
 
 /// Events waiting; beyond it everything is entered anew instead.
 const MAX_EVENTS: usize = 65_536;
 /// Events handled together.
 const TOGETHER: usize = 1000;
 const SWEEP: Duration = Duration::from_secs(1);
-/// Updates of one room and user are merged over this time under load.
-const ROUND: Duration = Duration::from_millis(250);
-/// Users whose rooms are asked for at once.
-const ROOMS_OF_AT_ONCE: usize = 200;
 
 enum Event {
     Entered(Entry),
@@ -59,7 +53,7 @@ impl PresenceKeeper {
         let entries = Arc::new(Mutex::default());
         let keeping = Keeping { port: port.clone(), entries: Arc::clone(&entries), changes, stale: false };
         tasks.spawn(keeping.run(waiting, stop.clone()));
-        tasks.spawn(announce(hub, changed, room_limit, stop));
+        tasks.spawn(announce::announce(hub, changed, room_limit, stop));
         Self { port, events, entries }
     }
 
@@ -205,110 +199,4 @@ impl Keeping {
             }
         }
     }
-}
-
-/// Tells rooms of their members' changes, merged by room and round.
-async fn announce(
-    hub: Arc<Hub>,
-    mut changed: mpsc::Receiver<Seen>,
-    room_limit: u32,
-    stop: CancellationToken,
-) {
-    let mut changes = Vec::new();
-    while let Some(1..) = stop.run_until_cancelled(changed.recv_many(&mut changes, MAX_EVENTS)).await {
-        // The newest of each user.
-        let latest: HashMap<UserId, Seen> = changes.drain(..).map(|seen| (seen.user.clone(), seen)).collect();
-        let latest: Vec<_> = latest.into_values().collect();
-        for some in latest.chunks(ROOMS_OF_AT_ONCE) {
-            if let Err(error) = announce_some(&hub, some, room_limit).await {
-                tracing::debug!(code = error.code, "rooms were not told of presence");
-            }
-        }
-        stop.run_until_cancelled(tokio::time::sleep(ROUND)).await;
-    }
-}
-
-async fn announce_some(hub: &Arc<Hub>, seen: &[Seen], room_limit: u32) -> Result<(), v1::Error> {
-    let users = seen.iter().map(|seen| (&seen.user).into()).collect();
-    let question = query::Question::PresenceRooms(PresenceRooms { users, max_members: room_limit });
-    let service = Actor { service: true, ..Actor::default() };
-    let answer::Result::PresenceRooms(rooms) = hub.link().ask(service.clone(), question).await? else {
-        return Ok(());
-    };
-    let mut updates: HashMap<String, Vec<UserPresence>> = HashMap::new();
-    for (seen, rooms) in seen.iter().zip(rooms.users) {
-        for room in rooms.rooms {
-            updates.entry(room).or_default().push(shown(seen));
-        }
-    }
-    for (room, users) in updates {
-        hub.publish(Ephemeral { room, kind: Some(ephemeral::Kind::Presence(v1::Presence { users })) });
-    }
-    let gone: Vec<_> = seen
-        .iter()
-        .filter(|seen| seen.status == Status::Offline)
-        .filter_map(|seen| Some(LastSeen { user: (&seen.user).into(), time: seen.last_seen? }))
-        .collect();
-    if !gone.is_empty() {
-        hub.link().command(service, command::Action::RecordLastSeen(RecordLastSeen { users: gone })).await?;
-    }
-    Ok(())
-}
-
-fn shown(seen: &Seen) -> UserPresence {
-    UserPresence {
-        user: (&seen.user).into(),
-        status: seen.status.name().to_owned(),
-        last_seen: seen.last_seen.unwrap_or(0),
-    }
-}
-
-/// What `actor` may know of these users: the unacquainted are `unknown`, and
-/// all are while presence is away (P5, P7).
-pub async fn of_users(
-    link: &Link,
-    port: &dyn bus::Presence,
-    actor: Actor,
-    users: &[UserId],
-) -> Result<Vec<UserPresence>, v1::Error> {
-    let names = users.iter().map(String::from).collect();
-    let question = query::Question::Acquainted(Acquainted { users: names });
-    let answer::Result::Acquainted(known) = link.ask(actor, question).await? else { return Ok(Vec::new()) };
-    let stored: HashMap<_, _> =
-        known.users.iter().map(String::as_str).zip(known.last_seen.iter().copied()).collect();
-    let mut presences = look(port, users).await;
-    for presence in &mut presences {
-        match stored.get(presence.user.as_str()) {
-            Some(last_seen) => presence.last_seen = presence.last_seen.max(*last_seen),
-            None => *presence = unknown(&presence.user),
-        }
-    }
-    Ok(presences)
-}
-
-/// The members of a room who are connected. Refused to those who are not members.
-pub async fn of_room(
-    link: &Link,
-    port: &dyn bus::Presence,
-    actor: Actor,
-    room: &RoomId,
-) -> Result<Vec<UserPresence>, v1::Error> {
-    let members = member_ids(link, actor, room).await?;
-    let mut presences = look(port, &members).await;
-    presences.retain(|presence| presence.status != Status::Offline.name());
-    Ok(presences)
-}
-
-async fn look(port: &dyn bus::Presence, users: &[UserId]) -> Vec<UserPresence> {
-    match port.look(users).await {
-        Ok(seen) => seen.iter().map(shown).collect(),
-        Err(error) => {
-            tracing::debug!(%error, "presence does not answer");
-            users.iter().map(|user| unknown(user.as_str())).collect()
-        }
-    }
-}
-
-fn unknown(user: &str) -> UserPresence {
-    UserPresence { user: user.to_owned(), status: "unknown".to_owned(), last_seen: 0 }
 }
