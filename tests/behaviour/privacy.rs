@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use proto::v1::{client_frame::Request, server_frame::Body};
-use proto::{CloseCode, Encoding, v1};
+use proto::{CloseCode, Encoding};
 use reqwest::Method;
 use serde_json::json;
 use testkit::client::{Client, ConnectError, ConnectOptions};
@@ -215,13 +214,12 @@ pub async fn p5_a_token_is_renewed_in_place_and_ends_with_its_time(deployment: D
     };
     let (renewed, expiring) = tokio::join!(open(), open());
     renewed.join(&room).await.expect("a join");
-    let auth = |token: String| Request::Auth(v1::Auth { token, since: String::new() });
     // A refused renewal leaves the old token in force; so does one of another user.
     for refused in ["nonsense".to_owned(), token(&ben, &TokenOptions::default())] {
-        assert_eq!(code(&renewed.request(auth(refused)).await), "token_refused");
+        assert_eq!(code(&renewed.renew(&refused).await), "token_refused");
     }
-    let answer = renewed.request(auth(token(&ana, &TokenOptions::default()))).await;
-    assert!(matches!(answer, Ok(Body::Done(_))), "{answer:?}");
+    let ready = renewed.renew(&token(&ana, &TokenOptions::default())).await.expect("a renewal");
+    assert!(ready.expires_at > renewed.ready().expires_at, "{ready:?}");
 
     let end = expiring.closed().await;
     assert_eq!(end.close_code(), Some(CloseCode::TokenExpired), "{end:?}");

@@ -16,6 +16,9 @@ use tokio::sync::OnceCell;
 /// Patience of the cases: reached only when something is broken.
 pub const LONG: Duration = Duration::from_secs(30);
 
+/// A case that takes this long will never end.
+const HUNG: Duration = Duration::from_secs(240);
+
 /// How Carillon runs; the same cases hold for both (P9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deployment {
@@ -53,7 +56,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// Runs a case on the runtime that all cases share.
 pub fn run(case: impl Future<Output = ()>) {
     // On the heap: a case's state is larger than a test's stack likes.
-    RUNTIME.block_on(Box::pin(case));
+    let case = Box::pin(async { tokio::time::timeout(HUNG, case).await });
+    RUNTIME.block_on(case).expect("the case hangs");
 }
 
 impl Deployment {
