@@ -32,6 +32,40 @@ pub mod text {
     }
 }
 
+/// What is written as a JSON object. Derived readers would also take an array
+/// of its fields in order, which the schema does not know.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::deserialize(StructAsMap(from)).map(Object)
+    }
+}
+
+struct StructAsMap<D>(D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for StructAsMap<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_any(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
 macro_rules! named_enum {
     ($(#[$doc:meta])* $module:ident, $type:ident) => {
         $(#[$doc])*
@@ -118,7 +152,8 @@ macro_rules! flat {
                                     frame.$field = map.next_value()?;
                                 })*
                                 $($key => {
-                                    let body = Kind::$variant(map.next_value()?);
+                                    let Object(body) = map.next_value()?;
+                                    let body = Kind::$variant(body);
                                     if frame.$oneof.replace(body).is_some() {
                                         return Err(A::Error::custom("more than one kind in a frame"));
                                     }

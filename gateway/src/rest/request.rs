@@ -8,6 +8,7 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, header};
+use proto::json::Object;
 use proto::node::{Actor, Follow};
 use proto::{ErrorCode, MessageId, RoomId, UserId, v1};
 use serde::de::DeserializeOwned;
@@ -172,7 +173,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| ErrorCode::Malformed.with(error.to_string()).into())
+    let parsed: Result<Object<T>, _> = serde_json::from_slice(bytes);
+    parsed.map(|Object(body)| body).map_err(|error| ErrorCode::Malformed.with(error.to_string()).into())
 }
 
 /// The request's idempotency key: of the body, else of the header, else none.
