@@ -60,6 +60,7 @@ cases! {
         p5_absent_and_forbidden_have_one_answer;
     state:
         p3_p9_folding_all_that_was_heard_equals_a_fresh_read
+        p3_the_folded_room_counts_its_members
         p9_both_encodings_live_in_one_room
         p3_a_snapshot_and_joins_from_its_cursors_miss_nothing
         p3_a_long_absence_is_resumed_page_by_page
@@ -67,6 +68,7 @@ cases! {
     live:
         typing_shows_to_others_and_stops_by_itself
         signals_reach_the_others_as_they_are
+        p6_signals_have_the_limits_of_other_data
         presence_of_acquaintances_is_told_and_of_strangers_is_unknown
         read_marks_move_forward_on_all_devices;
     notices:

@@ -99,6 +99,17 @@ pub async fn signals_reach_the_others_as_they_are(deployment: Deployment) {
     assert_eq!(code(&listener.signal(&room, "wave", "1").await), "not_joined");
 }
 
+pub async fn p6_signals_have_the_limits_of_other_data(deployment: Deployment) {
+    let world = deployment.shared().await;
+    let ana = world.name("ana");
+    let room = world.group(&ana, &[]).await;
+    let client = world.member(0, &ana, &room).await;
+    let long = format!("\"{}\"", "x".repeat(8 * 1024));
+    assert_eq!(code(&client.signal(&room, "wave", &long).await), "too_large");
+    let longest = format!("\"{}\"", "x".repeat(8 * 1024 - 2));
+    assert_eq!(code(&client.signal(&room, "wave", &longest).await), "ok");
+}
+
 /// The status of a user as it is shown in a room's presence events from now on.
 async fn announced(client: &Client, user: &str, status: &str) -> v1::UserPresence {
     client

@@ -11,23 +11,21 @@ use super::hear::reached;
 use super::life::Life;
 use super::world::{Deployment, LONG, World};
 
-/// On the way at once, of each sender.
-const AT_ONCE: usize = 8;
-
 pub async fn p1_p2_p3_everybody_hears_everything_in_order_once(deployment: Deployment) {
     let world = deployment.shared().await;
-    chat(&world, 20, 500).await;
+    chat(&world, 20, 500, 8).await;
 }
 
 pub async fn p3_lost_doubled_and_swapped_hints_show_nowhere(deployment: Deployment) {
     let faulty = Faulty::start(deployment).await;
     faulty.begin();
-    chat(faulty.world(), 10, 200).await;
+    // Few at once: small batches, so many hints.
+    chat(faulty.world(), 10, 200, 2).await;
     faulty.assert_bitten();
 }
 
 /// So many senders and two who only listen, in one room, all over the gateways.
-async fn chat(world: &World, senders: usize, each: usize) {
+async fn chat(world: &World, senders: usize, each: usize, at_once: usize) {
     let users: Vec<String> = (0..senders).map(|number| world.name(&format!("sender{number}"))).collect();
     let [ana, ben] = world.names(["ana", "ben"]);
     let mut members: Vec<&str> = users.iter().map(String::as_str).collect();
@@ -41,7 +39,7 @@ async fn chat(world: &World, senders: usize, each: usize) {
     }))
     .await;
 
-    join_all(lives[..senders].iter_mut().map(|life| life.send(each, AT_ONCE))).await;
+    join_all(lives[..senders].iter_mut().map(|life| life.send(each, at_once))).await;
     let report = account(world, &ana, &room, lives).await;
     assert_eq!((report.answered, report.stored), (senders * each, senders * each), "{report}");
     assert!(report.shown >= (senders + 2) * senders * each, "{report}");
