@@ -85,5 +85,6 @@ cases! {
         s11_endless_and_oversized_frames_close_with_1009
         s12_what_is_not_websocket_is_closed_with_its_code
         s17_frames_that_say_nothing_sensible_are_refused_and_the_connection_lives
+        s17_protobuf_that_says_nothing_sensible_is_refused_and_the_connection_lives
         s17_bodies_that_say_nothing_sensible_are_problems;
 }

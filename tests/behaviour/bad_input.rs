@@ -1,13 +1,14 @@
 //! What attackers and broken clients send: an error with a stable code, the
 //! connection lives where it can, nothing is stored and nothing gets stuck.
 
-use proto::CloseCode;
+use proto::v1::{self, client_frame::Request, server_frame::Body};
+use proto::{CloseCode, Encoding};
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::client::Client;
 use testkit::rest::Rest;
 
-use super::hear::{deliveries, history, settled, up_to};
+use super::hear::{code, deliveries, history, settled, up_to};
 use super::raw::{BINARY, CLOSE, FIN, PING, Raw, TEXT, frame};
 use super::world::{Deployment, World};
 
@@ -362,6 +363,64 @@ pub async fn s17_frames_that_say_nothing_sensible_are_refused_and_the_connection
     let nonsense = frame(TEXT, b"nonsense").repeat(50);
     raw.bytes(&nonsense).await;
     assert_eq!(raw.closed().await, CloseCode::Malformed.number());
+    scene.assert_unharmed().await;
+}
+
+/// The same in protobuf, whose strings can hold what JSON could not be written with.
+pub async fn s17_protobuf_that_says_nothing_sensible_is_refused_and_the_connection_lives(
+    deployment: Deployment,
+) {
+    let scene = Scene::new(deployment).await;
+    let client = scene.world.client_of(0, &scene.user, Encoding::Protobuf).await;
+    client.join(&scene.room).await.expect("a join");
+    let send = |r#type: i32, text: &str, data: &str| v1::Send {
+        room: scene.room.clone(),
+        key: "k".into(),
+        r#type,
+        text: text.into(),
+        data: data.into(),
+    };
+    for bad in [
+        send(4, "an unknown type", "{}"),
+        send(-1, "a negative type", "{}"),
+        send(0, "a\0b", ""),
+        send(0, "cut short", "{"),
+        send(0, "no object", "null"),
+        send(0, "two values", "{}{}"),
+        send(0, "smuggled", r#"{}},"seq":1,"x":{"a":1"#),
+        send(0, "a surrogate", r#"{"a":"\ud800"}"#),
+        send(1, "too large a number", r#"{"url":"x","size":1e999}"#),
+        send(1, "no address", "{}"),
+        v1::Send { room: "a*".into(), ..send(0, "x", "") },
+        v1::Send { key: String::new(), ..send(0, "x", "") },
+    ] {
+        assert_eq!(code(&client.send_message(bad.clone()).await), "invalid", "{bad:?}");
+    }
+    for data in ["{", "{}{}", "\"\0\"", r#"1},"re":1,"x":{"a":1"#, "NaN"] {
+        assert_eq!(code(&client.signal(&scene.room, "x", data).await), "invalid", "{data:?}");
+    }
+    let history = v1::HistoryRequest { room: scene.room.clone(), before: u64::MAX, limit: u32::MAX };
+    assert_eq!(code(&client.request(Request::History(history)).await), "ok");
+
+    // Bytes that are no frame.
+    let refusals = async || {
+        settled(&client).await;
+        let transcript = client.transcript();
+        let errors = transcript.events().filter_map(|frame| match &frame.body {
+            Some(Body::Error(error)) => Some(error.code.clone()),
+            _ => None,
+        });
+        errors.collect::<Vec<_>>()
+    };
+    let not_utf8 = [&[0x3a, 5][..], &[0x0a, 3], b"a\xff\xfe"].concat();
+    let cases: [&[u8]; 6] =
+        [&[], &[0x08], &[0xff; 20], &not_utf8, &[0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f], b"{}"];
+    for (number, bytes) in cases.into_iter().enumerate() {
+        assert!(client.send_raw(bytes.to_vec().into()).await);
+        assert_eq!(refusals().await, vec!["malformed"; number + 1], "{bytes:?}");
+    }
+    assert!(client.send_raw(r#"{"id":1,"ping":{}}"#.into()).await);
+    assert_eq!(client.closed().await.close_code(), Some(CloseCode::Malformed), "a text frame");
     scene.assert_unharmed().await;
 }
 

@@ -43,6 +43,18 @@ pub async fn membership(client: &Client, room: &str) -> v1::Membership {
         .expect("the own feed tells of the room")
 }
 
+/// Waits until the user's own feed has told them that they are out of a room,
+/// whatever they heard before or after: feeds do not wait for each other.
+pub async fn out(client: &Client, room: &str) {
+    eventually(format!("to be out of {room}"), LONG, async || {
+        let own = deliveries(client, "").into_iter().any(
+            |frame| matches!(frame.body, Some(Body::Membership(own)) if own.room == room && !own.active),
+        );
+        own.then_some(())
+    })
+    .await;
+}
+
 /// Waits until everything that was on its way to the client has come.
 pub async fn settled(client: &Client) {
     client.ping().await.expect("the connection lives");

@@ -20,7 +20,7 @@ pub async fn p3_lost_doubled_and_swapped_hints_show_nowhere(deployment: Deployme
     let faulty = Faulty::start(deployment).await;
     faulty.begin();
     // Few at once: small batches, so many hints.
-    chat(faulty.world(), 10, 200, 2).await;
+    chat(faulty.world(), 20, 500, 2).await;
     faulty.assert_bitten();
 }
 

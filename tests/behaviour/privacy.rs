@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
+use proto::v1::{ServerFrame, server_frame::Body};
 use proto::{CloseCode, Encoding};
 use reqwest::Method;
 use serde_json::json;
@@ -14,7 +15,7 @@ use testkit::eventually;
 use testkit::rest::Rest;
 use testkit::token::{self, TokenOptions, mint};
 
-use super::hear::{code, deliveries, history, member, membership, send_many, settled, up_to};
+use super::hear::{code, deliveries, history, member, out, send_many, settled, up_to};
 use super::world::{Deployment, LONG, World};
 
 /// Sends without a pause until refused; the seqs that were answered.
@@ -39,6 +40,10 @@ async fn flood(client: &Client, room: &str) -> Vec<u64> {
         }
     }
     answered
+}
+
+fn signal(frame: &ServerFrame) -> bool {
+    matches!(frame.body, Some(Body::Signal(_)))
 }
 
 /// A connection to every gateway that hears the room.
@@ -74,16 +79,19 @@ pub async fn p5_a_removed_member_writes_nothing_more_and_hears_nothing_more(depl
 
     // The others go on, ben is told that he is out, and no more.
     let after = send_many(&author, &room, (0..20).map(|number| format!("private {number}"))).await;
+    author.join(&room).await.expect("a join");
+    author.signal(&room, "private", "1").await.expect("a signal");
     for witness in &witnesses {
         up_to(witness, &room, after.last().expect("twenty").seq).await;
+        witness.expect_event("the signal", |frame| signal(frame).then_some(())).await.expect("a signal");
     }
     for device in &devices {
-        let out = membership(device, &room).await;
-        assert!(!out.active, "{out:?}");
+        out(device, &room).await;
         settled(device).await;
         let late: Vec<_> =
             deliveries(device, &room).into_iter().filter(|frame| frame.seq > removed).collect();
         assert!(late.len() <= 1, "more than one delivery after the removal: {late:?}");
+        assert!(!device.transcript().events().any(signal), "what is not stored is private, too");
     }
 
     refused_everything(&world, &devices[1], &ben, &ana, &room, &last.id).await;

@@ -5,7 +5,7 @@ use proto::v1::{self, Role, RoomKind, server_frame::Body};
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use super::hear::{code, history, member, membership, message};
+use super::hear::{code, history, member, membership, message, out};
 use super::world::{Deployment, LONG, World};
 
 /// The code of what REST answers; "ok" for a success.
@@ -157,7 +157,7 @@ pub async fn p5_messages_are_changed_by_those_who_may(deployment: Deployment) {
         _ => None,
     };
     theirs.expect_event("the room's end", gone).await.expect("all are told");
-    assert!(!membership(&theirs, &room).await.active);
+    out(&theirs, &room).await;
     for client in [&mods, &theirs] {
         assert_eq!(code(&client.send(&room, "anyone?").await), "not_member");
         assert_eq!(code(&client.join(&room).await), "not_member");
