@@ -113,6 +113,8 @@ impl Keeping {
         renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut events = Vec::new();
+        // The lease comes before anything is entered under it.
+        self.renew().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
