@@ -254,6 +254,10 @@ fn edge(reader: &mut Reader<'_>, process: &Process) -> Edge {
     if reader.given("guests", value::boolean) {
         reader.warn("guests are let in by no protocol of this version: everybody needs a token");
     }
+    // Checked for form only, so that one file serves this version and the next.
+    if reader.given("vocabulary", value::text) != "sessions" {
+        reader.warn("vocabulary is for Socket.IO clients, which this version does not speak to");
+    }
     if settings.token_in_query {
         reader.warn("token_in_query: tokens in URLs end up in the logs of proxies and browsers");
     }

@@ -220,6 +220,13 @@ fn tokens() -> Vec<Setting> {
         .of(EDGE)
         .default(false),
         setting(
+            "vocabulary",
+            "NAME",
+            "Which names Socket.IO clients use; this version speaks its own protocol only",
+        )
+        .of(EDGE)
+        .default("sessions"),
+        setting(
             "allowed_origins",
             "ORIGINS",
             "Other sites whose pages may connect, as in https://app.example, separated by commas",
