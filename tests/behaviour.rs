@@ -13,11 +13,13 @@ mod behaviour {
     pub mod life;
     pub mod live;
     pub mod matrix;
+    pub mod nonsense;
     pub mod notices;
     pub mod order;
     pub mod privacy;
     pub mod raw;
     pub mod rooms;
+    pub mod scene;
     pub mod state;
     pub mod world;
 }
@@ -83,7 +85,8 @@ cases! {
         s3_a_connection_without_a_token_is_closed
         s8_odd_ids_are_refused_and_never_leave_their_room
         s11_endless_and_oversized_frames_close_with_1009
-        s12_what_is_not_websocket_is_closed_with_its_code
+        s12_what_is_not_websocket_is_closed_with_its_code;
+    nonsense:
         s17_frames_that_say_nothing_sensible_are_refused_and_the_connection_lives
         s17_protobuf_that_says_nothing_sensible_is_refused_and_the_connection_lives
         s17_bodies_that_say_nothing_sensible_are_problems;
