@@ -2,7 +2,9 @@
 //! and runs the session's actions.
 //!
 //! Reading lends a buffer of the thread for the time of one read, writing sends
-//! whatever waits in one vectored call: an idle connection holds no buffer.
+//! whatever waits in one vectored call: an idle connection holds no buffer. What
+//! happens once in a connection's life is boxed, so that its future does not
+//! make room for it all the time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -98,7 +100,7 @@ impl Connection {
     /// came with the handshake.
     pub async fn run(mut self, identity: Option<Identity>) {
         if let Some(identity) = identity {
-            self.accept(0, identity, String::new()).await;
+            Box::pin(self.accept(0, identity, String::new())).await;
         }
         if let Err(error) = self.serve().await {
             tracing::debug!(%error, "the socket failed");
@@ -118,7 +120,7 @@ impl Connection {
             let blocked = self.write()?;
             if self.closing.is_some() {
                 if self.writing.is_empty() {
-                    return self.hang_up().await;
+                    return Box::pin(self.hang_up()).await;
                 }
                 if !std::mem::replace(&mut gives_up, true) {
                     timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
@@ -129,7 +131,7 @@ impl Connection {
                 let interrupted = self.frames(&mut input);
                 self.unread = input.to_vec();
                 if let Some(to_authenticate) = interrupted {
-                    self.authenticate(to_authenticate).await;
+                    Box::pin(self.authenticate(to_authenticate)).await;
                 }
                 continue;
             }
@@ -142,7 +144,7 @@ impl Connection {
                     match self.read()? {
                         Read::HungUp => return Ok(()),
                         Read::Frames => {}
-                        Read::Interrupted(to_authenticate) => self.authenticate(to_authenticate).await,
+                        Read::Interrupted(to_authenticate) => Box::pin(self.authenticate(to_authenticate)).await,
                     }
                 }
                 ready = self.stream.writable(), if blocked => ready?,
@@ -433,4 +435,20 @@ enum Read {
     Frames,
     /// A frame has to be waited for before the next one.
     Interrupted(ToAuthenticate),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection's task weighs, its heap apart. A guard against an
+    /// innocent `.await` that makes every connection pay for it.
+    #[test]
+    fn p6_the_future_of_an_idle_connection_is_small() {
+        fn size_of_future<F: Future>(_: fn(Connection, Option<Identity>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_future(Connection::run);
+        assert!(size <= 1536, "{size} bytes");
+    }
 }
