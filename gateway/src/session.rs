@@ -181,10 +181,9 @@ fn requested(re: u64, request: Request) -> Result<Action, v1::Error> {
             Action::Tell { re, room: room(&typing.room)?, what: Told::Typing { stopped: typing.stopped } }
         }
         Request::Signal(signal) => {
-            text::check_name(&signal.name).map_err(|why| ErrorCode::Invalid.with(format!("name {why}")))?;
+            text::check_name(&signal.name).map_err(|why| bad_text("name", why))?;
             if !signal.data.is_empty() {
-                text::check_data(&signal.data)
-                    .map_err(|why| ErrorCode::Invalid.with(format!("data {why}")))?;
+                text::check_data(&signal.data).map_err(|why| bad_text("data", why))?;
             }
             Action::Tell {
                 re,
@@ -215,6 +214,14 @@ fn presence_requested(re: u64, presence: v1::PresenceRequest) -> Result<Action, 
         None
     };
     Ok(Action::Presence { re, status, ask })
+}
+
+fn bad_text(field: &str, why: text::InvalidText) -> v1::Error {
+    let code = match why {
+        text::InvalidText::TooLong(_) => ErrorCode::TooLarge,
+        _ => ErrorCode::Invalid,
+    };
+    code.with(format!("{field} {why}"))
 }
 
 fn room(id: &str) -> Result<RoomId, v1::Error> {

@@ -77,7 +77,7 @@ impl Act for AddMembers {
             })
             .collect();
         room.members += joined.len() as u32;
-        let events = Changes { room, users, members: joined, tell: Tell::Members }.commit(tx).await?;
+        let events = Changes { room, users, members: joined, tell: Tell::MembersAndCount }.commit(tx).await?;
         Ok(Done::changed(result, events))
     }
 }
@@ -152,7 +152,7 @@ impl Act for RemoveMember {
             }
         }
         room.members = room.members.saturating_sub(1);
-        let events = Changes { room, users, members, tell: Tell::Members }.commit(tx).await?;
+        let events = Changes { room, users, members, tell: Tell::MembersAndCount }.commit(tx).await?;
         Ok(Done::changed(result, events))
     }
 }
@@ -264,6 +264,9 @@ pub(super) fn new_member(room: &RoomId, user: &UserRow) -> MemberRow {
 pub(super) enum Tell {
     /// The members.
     Members,
+    /// The members, then the room itself, of which they change the count: who
+    /// is removed hears of that and no more.
+    MembersAndCount,
     /// The room itself, then the members.
     RoomAndMembers,
     /// The room itself, which says it all: it is gone.
@@ -287,10 +290,8 @@ impl Changes {
     ) -> store::Result<Vec<(FeedId, Vec<Change>)>> {
         let Self { mut room, users, mut members, tell } = self;
         let mut feed = Raise::new(FeedId::Room(room.id.clone()), room.head);
-        if tell != Tell::Members {
-            let place = feed.next();
-            (room.changed, room.check) = place;
-            feed.note(place, Thing::Details(details(&room)));
+        if matches!(tell, Tell::RoomAndMembers | Tell::Room) {
+            note_room(&mut feed, &mut room);
         }
         let mut events = Vec::with_capacity(1 + members.len());
         let mut raised = Vec::with_capacity(members.len());
@@ -307,6 +308,9 @@ impl Changes {
             own.note(place, membership(row, row.unread(room.messages)));
             raised.push((UserRow { head: own.head(), head_check: own.head_check(), ..user.clone() }, own));
         }
+        if tell == Tell::MembersAndCount {
+            note_room(&mut feed, &mut room);
+        }
         (room.head, room.head_check) = (feed.head(), feed.head_check());
 
         tx.put_members(&members).await?;
@@ -319,4 +323,10 @@ impl Changes {
         tx.commit().await?;
         Ok(events)
     }
+}
+
+fn note_room(feed: &mut Raise, room: &mut RoomRow) {
+    let place = feed.next();
+    (room.changed, room.check) = place;
+    feed.note(place, Thing::Details(details(room)));
 }

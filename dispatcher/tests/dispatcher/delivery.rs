@@ -160,15 +160,15 @@ async fn p4_commands_whose_commit_was_of_unknown_outcome_happen_once() {
     let notify = node::Notify { user: "bob".into(), r#type: "LIKE".into(), ..Default::default() };
     for (actor, action, feeds) in [
         (&ann, role(&room, "cid", Role::Admin), [1, 0, 1]),
-        (&ann, add(&room, &["dan"]), [1, 0, 0]),
+        (&ann, add(&room, &["dan"]), [2, 0, 0]),
         (&ann, rename(&room, "R"), [1, 0, 0]),
         (&bob, edit(&sent.message, "ho"), [1, 0, 0]),
         (&bob, delete(&sent.message), [1, 0, 0]),
         (&bob, read(&room, 0), [0, 1, 0]),
         (&service(), Action::Notify(notify), [0, 1, 0]),
         (&bob, Action::ReadNotification(Default::default()), [0, 1, 0]),
-        (&ann, remove(&room, "cid"), [1, 0, 1]),
-        (&bob, remove(&room, "bob"), [1, 1, 0]),
+        (&ann, remove(&room, "cid"), [2, 0, 1]),
+        (&bob, remove(&room, "bob"), [2, 1, 0]),
         (&ann, Action::DeleteRoom(node::DeleteRoom { room: room.clone() }), [1, 0, 0]),
     ] {
         let feeds_of = [room_feed(&room), user_feed("bob"), user_feed("cid")];
