@@ -29,7 +29,9 @@ app.kubernetes.io/component: {{ . }}
      alone is no reason to send all clients elsewhere. */}}
 {{- define "carillon.podLabels" -}}
 {{ include "carillon.selector" . }}
-app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | trunc 63 | quote }}
+{{- $tag := .root.Values.image.tag }}
+{{- if eq .component "gateway" }}{{ $tag = default $tag .root.Values.gateway.image.tag }}{{ end }}
+app.kubernetes.io/version: {{ $tag | default .root.Chart.AppVersion | trunc 63 | quote }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -55,11 +57,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
+{{/* The image of a component: {root, component}. */}}
 {{- define "carillon.image" -}}
-{{- $image := .Values.image }}
+{{- $image := .root.Values.image }}
+{{- $own := .root.Values.gateway.image }}
+{{- if and (eq .component "gateway") (or $own.tag $own.digest) }}
+{{- $image = merge (dict "repository" $image.repository) $own }}
+{{- end }}
 {{- if $image.digest }}
 {{- printf "%s@%s" $image.repository $image.digest }}
 {{- else }}
-{{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) }}
+{{- printf "%s:%s" $image.repository (default .root.Chart.AppVersion $image.tag) }}
 {{- end }}
 {{- end }}

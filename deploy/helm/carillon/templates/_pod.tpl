@@ -62,9 +62,9 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* Of a container: {root}. */}}
+{{/* Of a container: {root, component}. */}}
 {{- define "carillon.container" -}}
-image: {{ include "carillon.image" .root | quote }}
+image: {{ include "carillon.image" . | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
   {{- toYaml .root.Values.containerSecurityContext | nindent 2 }}
