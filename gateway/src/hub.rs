@@ -118,7 +118,7 @@ impl Hub {
             let mut shard = self.shard(id);
             let feed = shard.entry(id.clone()).or_insert_with(|| {
                 self.metrics.feeds.increment(1);
-                Feed::new(id.clone(), self)
+                Feed::new(id.clone(), Arc::downgrade(self))
             });
             // Under the shard's lock, so that release() cannot let go of it now.
             feed.interest().fetch_add(1, Ordering::Relaxed);

@@ -30,7 +30,7 @@ pub(crate) struct Fanout {
 }
 
 /// Whose listening ends.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) enum Evict {
     /// Nobody's.
     #[default]
@@ -39,6 +39,16 @@ pub(crate) enum Evict {
     Users(Vec<UserId>),
     /// Everybody's: the room is gone.
     All,
+}
+
+impl Evict {
+    fn is_for(&self, user: &UserId) -> bool {
+        match self {
+            Evict::Nobody => false,
+            Evict::Users(users) => users.contains(user),
+            Evict::All => true,
+        }
+    }
 }
 
 /// What is to be done outside.
@@ -68,10 +78,13 @@ pub(crate) struct Actor {
     listeners: IndexMap<u64, Listener>,
     /// Joins that are not answered yet.
     joining: usize,
-    /// What was delivered since the oldest of them began.
-    held: Vec<Arc<Shared>>,
+    /// What was delivered since the oldest of them began, and who was to hear
+    /// no more after it.
+    held: Vec<(Arc<Shared>, Evict)>,
     /// Up to this seq, deliveries were not held for want of space.
     held_from: Seq,
+    /// Of a user's own feed: tokens issued before this second are refused.
+    revoked_before: i64,
     typing: Option<Box<Typing>>,
     typing_timeout: Duration,
 }
@@ -85,6 +98,7 @@ impl Actor {
             joining: 0,
             held: Vec::new(),
             held_from: 0,
+            revoked_before: 0,
             typing: None,
             typing_timeout: Duration::from_secs(3),
         }
@@ -148,14 +162,9 @@ impl Actor {
     pub fn evict(&mut self, evict: Evict) -> usize {
         let before = self.listeners.len();
         let Some(room) = &self.room else { return 0 };
-        let gone = |listener: &Listener| match &evict {
-            Evict::Nobody => false,
-            Evict::Users(users) => users.contains(&listener.client.user),
-            Evict::All => true,
-        };
         if !matches!(evict, Evict::Nobody) {
             self.listeners.retain(|_, listener| {
-                let gone = gone(listener);
+                let gone = evict.is_for(&listener.client.user);
                 if gone {
                     listener.client.note_left(room);
                 }
@@ -178,15 +187,9 @@ impl Actor {
                 _ => {}
             }
         }
-        let re_or_unasked = ServerFrame { re, ..ServerFrame::answer(re, answer) };
-        let listens = !more && !renewed && self.listen(feed, &client);
-        client.send(&re_or_unasked);
+        client.send(&ServerFrame::answer(re, answer));
+        let listens = !more && !renewed && self.catch_up(&client, at.seq) && self.listen(feed, &client);
         if listens {
-            for shared in &self.held {
-                if let Some(bytes) = shared.after(client.encoding, at.seq) {
-                    client.outbound.push(bytes);
-                }
-            }
             self.listeners.insert(client.id, Listener { client, after: at.seq });
             // The join's interest becomes the listener's.
             self.joining -= 1;
@@ -195,6 +198,24 @@ impl Actor {
             self.join_ended(effects);
         }
         if more { Todo::default() } else { self.follower.joined(at, now) }
+    }
+
+    /// Gives a client what was delivered since the store answered its join.
+    /// `false`: something of it says that the client may not hear more.
+    fn catch_up(&self, client: &Client, after: Seq) -> bool {
+        if client.issued_at() < self.revoked_before {
+            client.outbound.close(Closing::with(CloseCode::Revoked));
+            return false;
+        }
+        for (shared, evict) in &self.held {
+            if let Some(bytes) = shared.after(client.encoding, after) {
+                client.outbound.push(bytes);
+                if evict.is_for(&client.user) {
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Whether the client is still there to listen.
@@ -263,10 +284,10 @@ impl Actor {
         let shared = Arc::new(Shared::new(frames));
         if self.joining > 0 && shared.len() > 0 {
             if self.held.len() >= MAX_HELD {
-                self.held_from = self.held.iter().map(|shared| shared.last_seq()).max().unwrap_or(0);
+                self.held_from = self.held.iter().map(|(shared, _)| shared.last_seq()).max().unwrap_or(0);
                 self.held.clear();
             }
-            self.held.push(shared.clone());
+            self.held.push((shared.clone(), evict.clone()));
         }
         Fanout { shared, except: None, evict }
     }
@@ -287,6 +308,7 @@ impl Actor {
             Some(change::Thing::Details(details)) if details.deleted_at != 0 => Evict::All,
             Some(change::Thing::Revocation(revocation)) => {
                 // Own feed: every listener is a client of this user.
+                self.revoked_before = self.revoked_before.max(revocation.issued_before);
                 for listener in self.listeners.values() {
                     if listener.client.issued_at() < revocation.issued_before {
                         listener.client.outbound.close(Closing::with(CloseCode::Revoked));

@@ -23,6 +23,8 @@ use crate::client::Client;
 use crate::hub::Hub;
 
 mod actor;
+#[cfg(test)]
+mod actor_tests;
 mod follower;
 mod typing;
 
@@ -93,11 +95,11 @@ struct Mailbox {
 }
 
 impl Feed {
-    pub(crate) fn new(id: FeedId, hub: &Arc<Hub>) -> Arc<Self> {
+    pub(crate) fn new(id: FeedId, hub: Weak<Hub>) -> Arc<Self> {
         let actor = Mutex::new(Actor::new(&id));
         Arc::new(Self {
             id,
-            hub: Arc::downgrade(hub),
+            hub,
             mailbox: Mutex::default(),
             actor,
             interest: AtomicUsize::new(0),
