@@ -40,7 +40,7 @@ pub struct Metrics {
     pub commands_in_flight: Gauge,
     /// From a command's submission to its outcome.
     pub command_seconds: Histogram,
-    /// Commands answered with `timeout` or `unavailable` by this gateway.
+    /// Commands without an outcome in time, answered with `timeout`.
     pub commands_failed: Counter,
     /// Commands sent again to another dispatcher.
     pub commands_rerouted: Counter,
@@ -103,7 +103,10 @@ pub fn describe() {
         ),
         ("carillon_gateway_joins_total", "Joins and resumes answered."),
         ("carillon_gateway_resets_total", "Resumes whose cursor the store did not know."),
-        ("carillon_gateway_commands_failed_total", "Commands answered with timeout or unavailable."),
+        (
+            "carillon_gateway_commands_failed_total",
+            "Commands without an outcome in time, answered with timeout.",
+        ),
         ("carillon_gateway_commands_rerouted_total", "Commands sent again to another dispatcher."),
         ("carillon_gateway_closes_total", "Connections closed, by code."),
         ("carillon_gateway_handshakes_refused_total", "WebSocket handshakes refused, by reason."),

@@ -25,9 +25,10 @@ pub(super) fn breaks_connection(error: &Error) -> bool {
 }
 
 /// Admin shutdown, crash shutdown, cannot connect now, database dropped; idle in
-/// a transaction or in a session for too long.
+/// a transaction or in a session for too long; a standby, which is the wrong
+/// server: another connection may find the primary.
 fn ends_session(code: &str) -> bool {
-    matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03")
+    matches!(code, "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" | "25006")
 }
 
 #[derive(Debug, PartialEq, Eq)]
