@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 
 mod check;
-mod servers;
+mod needs;
 mod tests;
 
 /// The tasks of Carillon's repository.

@@ -6,12 +6,12 @@ use std::process::Stdio;
 use anyhow::Context;
 
 use crate::check::{self, Missing};
-use crate::{announce, cargo, servers};
+use crate::{announce, cargo, needs};
 
 /// Checks (if asked to) and tests, and answers whether everything passed.
 pub fn run(checks: bool, args: &[String]) -> anyhow::Result<bool> {
     // First, because nothing else tells sooner that the tests cannot run.
-    servers::ensure_installed()?;
+    needs::ensure_installed()?;
     let checked = !checks || check::run(Missing::Skips)?;
     let (sum, tested) = test(args)?;
     if !checked {

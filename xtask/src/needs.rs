@@ -1,4 +1,5 @@
-//! The servers that tests start must be installed, or others be named.
+//! What the tests need beside Rust: servers to start, or to be named, and a
+//! table of characters.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,54 +9,76 @@ use anyhow::{Context, bail, ensure};
 
 use crate::announce;
 
-struct Server {
-    program: &'static str,
+/// Something that a Debian package brings.
+struct Need {
     package: &'static str,
-    variable: &'static str,
+    found: Found,
 }
 
-const SERVERS: [Server; 3] = [
-    Server { program: "nats-server", package: "nats-server", variable: "NATS_URL" },
-    Server { program: "redis-server", package: "redis-server", variable: "REDIS_URL" },
-    Server { program: "postgres", package: "postgresql", variable: "DATABASE_URL" },
+enum Found {
+    /// A server's program; not needed where the variable names one that runs.
+    Server { program: &'static str, variable: &'static str },
+    /// A file.
+    File(&'static str),
+}
+
+const NEEDS: [Need; 4] = [
+    Need { package: "nats-server", found: Found::Server { program: "nats-server", variable: "NATS_URL" } },
+    Need { package: "redis-server", found: Found::Server { program: "redis-server", variable: "REDIS_URL" } },
+    Need { package: "postgresql", found: Found::Server { program: "postgres", variable: "DATABASE_URL" } },
+    Need { package: "unicode-data", found: Found::File("/usr/share/unicode/emoji/emoji-test.txt") },
 ];
 
-/// Installed along with the servers: tables of characters, for tests of text
-/// from outside. No test needs it to run.
-const TABLES: &str = "unicode-data";
+impl Need {
+    fn is_there(&self, folders: &[PathBuf]) -> bool {
+        match self.found {
+            Found::Server { program, variable } => {
+                env::var_os(variable).is_some_and(|url| !url.is_empty())
+                    || folders.iter().any(|folder| folder.join(program).is_file())
+            }
+            Found::File(path) => Path::new(path).is_file(),
+        }
+    }
 
-/// Makes sure that each can be started or is named by its variable.
+    fn advice(&self) -> String {
+        match self.found {
+            Found::Server { program, variable } => {
+                format!("{program} (or a server that runs, named in {variable})")
+            }
+            Found::File(path) => path.to_owned(),
+        }
+    }
+}
+
+/// Makes sure that everything is there, installing it where that is possible.
 pub fn ensure_installed() -> anyhow::Result<()> {
     let missing = missing();
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<_> = missing.iter().map(|server| server.package).collect();
-    let variables: Vec<_> = missing.iter().map(|server| server.variable).collect();
+    let packages: Vec<_> = missing.iter().map(|need| need.package).collect();
     let advice = format!(
-        "install {}, or name servers that run in {}. On Debian: apt-get install {}",
-        missing.iter().map(|server| server.program).collect::<Vec<_>>().join(", "),
-        variables.join(", "),
+        "the tests need {}. On Debian: apt-get install {}",
+        missing.iter().map(Need::advice).collect::<Vec<_>>().join(", "),
         packages.join(" "),
     );
     let Some(installer) = Installer::find() else {
-        bail!("the tests need servers that are not here, and that cannot be installed from here: {advice}");
+        bail!("something is not here, and cannot be installed from here: {advice}");
     };
-    let packages = [&packages[..], &[TABLES]].concat();
     announce(&format!("apt-get install {}", packages.join(" ")));
     installer.install(&packages).with_context(|| advice.clone())?;
-    let names: Vec<_> = self::missing().iter().map(|server| server.program).collect();
-    ensure!(names.is_empty(), "{} still cannot be found: {advice}", names.join(", "));
+    let still = self::missing();
+    ensure!(
+        still.is_empty(),
+        "{} still cannot be found: {advice}",
+        still.iter().map(Need::advice).collect::<Vec<_>>().join(", ")
+    );
     Ok(())
 }
 
-fn missing() -> Vec<Server> {
+fn missing() -> Vec<Need> {
     let folders = folders();
-    let is_there = |server: &Server| {
-        env::var_os(server.variable).is_some_and(|url| !url.is_empty())
-            || folders.iter().any(|folder| folder.join(server.program).is_file())
-    };
-    SERVERS.into_iter().filter(|server| !is_there(server)).collect()
+    NEEDS.into_iter().filter(|need| !need.is_there(&folders)).collect()
 }
 
 /// Where the tests look, too: `PATH`, and where Debian puts servers.
