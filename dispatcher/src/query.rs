@@ -11,7 +11,7 @@ use proto::{Cursor, ErrorCode, FeedId, RoomId};
 use tokio::time::Instant;
 
 use crate::command::check::{self, Actor, Checked};
-use crate::command::{details, rule};
+use crate::command::rule;
 use crate::follow;
 use crate::intake::Intake;
 use crate::retry::{refusal, retry};
@@ -179,7 +179,7 @@ impl Queries {
         let row = row.filter(|row| row.deleted_at == 0).ok_or_else(rule::not_member)?;
         let (last, _) = self.read("history", || self.store.history(&room, 0, 1)).await?;
         Ok(RoomSummary {
-            details: Some(details(&row)),
+            details: Some(row.details()),
             last_message: last.into_iter().next(),
             cursor: Cursor { seq: row.head, check: row.head_check }.to_string(),
             ..Default::default()

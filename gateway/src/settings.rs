@@ -32,8 +32,6 @@ pub struct Settings {
     pub command_timeout: Duration,
     /// A ping goes to a connection that was silent for this long; twice this, and it is closed.
     pub heartbeat: Duration,
-    /// A typing sign stops by itself after this.
-    pub typing_timeout: Duration,
     /// Presence is published to rooms of at most this many members.
     pub presence_room_limit: u32,
     /// On drain, closes are spread over this time.
@@ -56,7 +54,6 @@ impl Default for Settings {
             frame_burst: 5000,
             command_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15),
-            typing_timeout: Duration::from_secs(3),
             presence_room_limit: 200,
             drain_spread: Duration::from_secs(5),
         }

@@ -6,7 +6,7 @@ use proto::v1::{Change, Done as Nothing, Role, RoomKind, change::Thing};
 use proto::{ErrorCode, FeedId, RoomId, UserId};
 
 use super::check::{self, Checked};
-use super::{Act, Attempt, Done, Refusal, details, member, membership, rule};
+use super::{Act, Attempt, Done, Refusal, member, membership, rule};
 use crate::raise::Raise;
 use crate::settings::Settings;
 use crate::store::{self, MemberRow, RoomRow, Transaction, UserRow};
@@ -328,5 +328,5 @@ impl Changes {
 fn note_room(feed: &mut Raise, room: &mut RoomRow) {
     let place = feed.next();
     (room.changed, room.check) = place;
-    feed.note(place, Thing::Details(details(room)));
+    feed.note(place, Thing::Details(room.details()));
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use proto::node::{command::Action, outcome};
-use proto::v1::{self, Change, Details, Member, Membership, ReadMark, change::Thing};
+use proto::v1::{self, Change, Member, Membership, ReadMark, change::Thing};
 use proto::{ErrorCode, FeedId, RoomId};
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
@@ -25,7 +25,7 @@ use crate::publish::{Publication, Publisher};
 use crate::retry::{Backoff, refusal};
 use crate::settings::Settings;
 use crate::sizes::Sizes;
-use crate::store::{MemberRow, MessageRow, RoomRow, Store, StoreError};
+use crate::store::{MemberRow, MessageRow, Store, StoreError};
 use crate::{clock, metrics};
 
 pub(crate) mod check;
@@ -197,19 +197,6 @@ fn again(why: &'static str) -> Refusal {
 }
 
 // ---- rows as things ----------------------------------------------------------
-
-/// The room itself, as clients see it.
-pub(crate) fn details(row: &RoomRow) -> Details {
-    Details {
-        id: (&row.id).into(),
-        kind: row.kind.into(),
-        name: row.name.clone(),
-        created_at: row.created_at,
-        created_by: (&row.created_by).into(),
-        members: row.members,
-        deleted_at: row.deleted_at,
-    }
-}
 
 fn member(row: &MemberRow) -> Thing {
     Thing::Member(Member {

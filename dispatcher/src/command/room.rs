@@ -7,7 +7,7 @@ use proto::{ErrorCode, FeedId, RoomId, UserId};
 
 use super::check::{self, Actor, Checked};
 use super::member::{Changes, Tell, lock_members, new_member};
-use super::{Act, Attempt, Done, Refusal, again, details, rule};
+use super::{Act, Attempt, Done, Refusal, again, rule};
 use crate::clock;
 use crate::raise::Raise;
 use crate::settings::Settings;
@@ -126,7 +126,7 @@ impl Act for CreateRoom {
     async fn run(&self, at: &Attempt<'_>) -> Result<Done, Refusal> {
         let mut tx = at.store.begin().await?;
         if let Some(row) = self.existing(&mut *tx, at.actor).await? {
-            return Ok(Done::unchanged(outcome::Result::Room(details(&row))));
+            return Ok(Done::unchanged(outcome::Result::Room(row.details())));
         }
         let mut room = RoomRow {
             id: self.id.clone(),
@@ -154,7 +154,7 @@ impl Act for CreateRoom {
             })
             .collect();
         room.members = members.len() as u32;
-        let result = outcome::Result::Room(details(&room));
+        let result = outcome::Result::Room(room.details());
         let events = Changes { room, users, members, tell: Tell::RoomAndMembers }.commit(tx).await?;
         Ok(Done::changed(result, events))
     }
@@ -191,11 +191,11 @@ impl Act for RenameRoom {
         let mut room = room.ok_or_else(rule::not_member)?;
         rule::rename(&room, by)?;
         if room.name == self.name {
-            return Ok(Done::unchanged(outcome::Result::Room(details(&room))));
+            return Ok(Done::unchanged(outcome::Result::Room(room.details())));
         }
         room.name.clone_from(&self.name);
         let event = commit_details(tx, &mut room).await?;
-        Ok(Done::changed(outcome::Result::Room(details(&room)), vec![event]))
+        Ok(Done::changed(outcome::Result::Room(room.details()), vec![event]))
     }
 }
 
@@ -208,7 +208,7 @@ async fn commit_details(
     let place = feed.next();
     (room.changed, room.check) = place;
     (room.head, room.head_check) = place;
-    feed.note(place, Thing::Details(details(room)));
+    feed.note(place, Thing::Details(room.details()));
     tx.update_room(room, feed.first(), feed.checks()).await?;
     tx.commit().await?;
     Ok(feed.into_event())

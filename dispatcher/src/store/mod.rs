@@ -133,6 +133,21 @@ pub struct RoomRow {
     pub check: u32,
 }
 
+impl RoomRow {
+    /// The room itself, as clients see it.
+    pub fn details(&self) -> v1::Details {
+        v1::Details {
+            id: (&self.id).into(),
+            kind: self.kind.into(),
+            name: self.name.clone(),
+            created_at: self.created_at,
+            created_by: (&self.created_by).into(),
+            members: self.members,
+            deleted_at: self.deleted_at,
+        }
+    }
+}
+
 /// A row of `members`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRow {

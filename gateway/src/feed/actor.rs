@@ -86,7 +86,6 @@ pub(crate) struct Actor {
     /// Of a user's own feed: tokens issued before this second are refused.
     revoked_before: i64,
     typing: Option<Box<Typing>>,
-    typing_timeout: Duration,
 }
 
 impl Actor {
@@ -100,7 +99,6 @@ impl Actor {
             held_from: 0,
             revoked_before: 0,
             typing: None,
-            typing_timeout: Duration::from_secs(3),
         }
     }
 
@@ -325,7 +323,7 @@ impl Actor {
             Some(ephemeral::Kind::Typing(sign)) => {
                 let typing = self.typing.get_or_insert_default();
                 let quiet = typing.next_expiry(now).is_none();
-                let Some(sign) = typing.heard(sign, now, self.typing_timeout) else { return Vec::new() };
+                let Some(sign) = typing.heard(sign, now) else { return Vec::new() };
                 if quiet {
                     effects.extend(typing.next_expiry(now).map(Effect::TypingLookAfter));
                 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use proto::v1::TypingNow;
 
+/// A sign that is not renewed stops by itself after this.
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Most signs kept at once in one room; more are not shown.
 const MAX_SIGNS: usize = 100;
 
@@ -18,7 +20,7 @@ pub struct Typing {
 impl Typing {
     /// Takes a sign from the broker; gives back what is to be shown. A renewed
     /// sign shows nothing new.
-    pub fn heard(&mut self, sign: TypingNow, now: Instant, timeout: Duration) -> Option<TypingNow> {
+    pub fn heard(&mut self, sign: TypingNow, now: Instant) -> Option<TypingNow> {
         if sign.stopped {
             self.signs.remove(&sign.user)?;
             return Some(sign);
@@ -26,7 +28,7 @@ impl Typing {
         if self.signs.len() >= MAX_SIGNS && !self.signs.contains_key(&sign.user) {
             return None;
         }
-        let renewed = self.signs.insert(sign.user.clone(), (sign.name.clone(), now + timeout));
+        let renewed = self.signs.insert(sign.user.clone(), (sign.name.clone(), now + TIMEOUT));
         renewed.is_none().then_some(sign)
     }
 
@@ -58,8 +60,6 @@ impl Typing {
 mod tests {
     use super::*;
 
-    const TIMEOUT: Duration = Duration::from_secs(3);
-
     fn sign(stopped: bool) -> TypingNow {
         TypingNow { user: "ana".into(), name: "Ana".into(), stopped }
     }
@@ -68,12 +68,12 @@ mod tests {
     fn p6_renewals_are_merged_and_a_sign_stops_by_itself() {
         let mut typing = Typing::default();
         let start = Instant::now();
-        assert!(typing.heard(sign(false), start, TIMEOUT).is_some());
-        assert!(typing.heard(sign(false), start + TIMEOUT / 2, TIMEOUT).is_none());
+        assert!(typing.heard(sign(false), start).is_some());
+        assert!(typing.heard(sign(false), start + TIMEOUT / 2).is_none());
         assert!(typing.expired(start + TIMEOUT).is_empty());
         assert_eq!(typing.next_expiry(start + TIMEOUT), Some(TIMEOUT / 2));
         assert_eq!(typing.expired(start + 2 * TIMEOUT), [sign(true)]);
-        assert!(typing.heard(sign(true), start, TIMEOUT).is_none(), "stopped already");
+        assert!(typing.heard(sign(true), start).is_none(), "stopped already");
         assert_eq!(typing.next_expiry(start), None);
     }
 }

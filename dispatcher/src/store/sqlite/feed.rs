@@ -1,7 +1,7 @@
 //! Feeds: heads, and what changed since a cursor.
 
 use proto::node::FeedChanges;
-use proto::v1::{Change, Details, Member, Membership, Revocation, RoomKind, change::Thing};
+use proto::v1::{Change, Member, Membership, Revocation, RoomKind, change::Thing};
 use proto::{Cursor, FeedId, MessageId, RoomId, Seq, UserId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
@@ -201,23 +201,10 @@ async fn room_changes(
         changes.push(Change { seq: row.changed, check: row.check, thing: Some(Thing::Member(member)) });
     }
     if room.changed > since {
-        let thing = Some(Thing::Details(details(room)));
+        let thing = Some(Thing::Details(room.details()));
         changes.push(Change { seq: room.changed, check: room.check, thing });
     }
     Ok(changes)
-}
-
-/// The room itself, as clients see it.
-pub(super) fn details(row: &RoomRow) -> Details {
-    Details {
-        id: (&row.id).into(),
-        kind: row.kind.into(),
-        name: row.name.clone(),
-        created_at: row.created_at,
-        created_by: (&row.created_by).into(),
-        members: row.members,
-        deleted_at: row.deleted_at,
-    }
 }
 
 /// At least the first `limit` changes, and one more if there is one.

@@ -9,7 +9,6 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::super::{MemberRow, RoomRow};
 use super::columns::{Columns, Result, cut, json, member_row, message, one_more, room_row, user_row};
-use super::feed::details;
 use super::user::newest_notifications;
 
 /// Unread notifications in a snapshot.
@@ -94,7 +93,7 @@ async fn summaries(
         }
     }
     let summary = |(number, room, own): (i64, RoomRow, MemberRow)| RoomSummary {
-        details: Some(details(&room)),
+        details: Some(room.details()),
         role: own.role.into(),
         unread: own.unread(room.messages),
         read_seq: own.read_seq,
