@@ -295,7 +295,6 @@ fn limits(reader: &mut Reader<'_>) -> gateway::Settings {
         heartbeat: reader.given("heartbeat", |text| value::time(text, SECOND..=HOUR)),
         presence_room_limit: reader.given("presence_room_limit", |text| value::number(text, 0..=1_000_000)),
         drain_spread: reader.given("drain_spread", |text| value::time(text, Duration::ZERO..=HOUR)),
-        ..gateway::Settings::default()
     }
 }
 
