@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use proto::v1::{ServerFrame, server_frame::Body};
-use proto::{Encoding, RoomId, UserId, v1};
+use proto::{RoomId, UserId, v1};
 
 use crate::feed::Feed;
 use crate::outbound::Outbound;
-use crate::wire;
+use crate::wire::{self, Wire};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -27,13 +27,15 @@ pub struct Client {
     /// A server of the application, by its token.
     pub service: bool,
     /// How its frames are written.
-    pub encoding: Encoding,
+    pub wire: Wire,
     /// What waits to be written.
     pub outbound: Arc<Outbound>,
     /// When the newest token was issued, seconds; 0: it does not say.
     issued_at: AtomicI64,
     /// Requests that are not answered yet.
     in_flight: AtomicU32,
+    /// Keys made here so far.
+    keys: AtomicU32,
     /// Rooms that are heard; `None` once the connection is gone.
     joined: Mutex<Option<HashMap<RoomId, Arc<Feed>>>>,
     /// The user's own feed, once it is heard.
@@ -42,17 +44,18 @@ pub struct Client {
 
 impl Client {
     /// A client that has just authenticated.
-    pub fn new(identity: &crate::Identity, encoding: Encoding, outbound: Arc<Outbound>) -> Arc<Self> {
+    pub fn new(identity: &crate::Identity, wire: Wire, outbound: Arc<Outbound>) -> Arc<Self> {
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             connection: uuid::Uuid::now_v7().simple().to_string(),
             user: identity.user.clone(),
             name: identity.name.clone(),
             service: identity.service,
-            encoding,
+            wire,
             outbound,
             issued_at: AtomicI64::new(identity.issued_at.unwrap_or(0)),
             in_flight: AtomicU32::new(0),
+            keys: AtomicU32::new(0),
             joined: Mutex::new(Some(HashMap::new())),
             own: OnceLock::new(),
         })
@@ -73,9 +76,19 @@ impl Client {
         self.issued_at.store(issued_at, Ordering::Relaxed);
     }
 
+    /// A key for a send that came without one: says whose doing it is.
+    pub fn new_key(&self) -> String {
+        format!("{}.{}", self.connection, self.keys.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether a key is of [`new_key`](Self::new_key).
+    pub fn made_key(&self, key: &str) -> bool {
+        key.strip_prefix(self.connection.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// Writes one frame to this client alone.
     pub fn send(&self, frame: &ServerFrame) {
-        self.outbound.push(wire::single(self.encoding, frame));
+        self.outbound.push(wire::single(&self.wire, frame));
     }
 
     /// Answers the request `re`; requests without an id only hear refusals.

@@ -23,9 +23,10 @@ use crate::auth::{AuthError, Identity};
 use crate::client::Client;
 use crate::metrics;
 use crate::outbound::{Closing, Outbound};
+use crate::requests;
 use crate::session::{Action, Session};
 use crate::websocket::{Decoder, Incoming, encode};
-use crate::{requests, wire};
+use crate::wire::{self, Wire};
 
 /// Most that one read takes, and so the size of a thread's buffer.
 const READ_BYTES: usize = 64 * 1024;
@@ -283,7 +284,7 @@ impl Connection {
 
     /// The token is good: starts hearing the user's own feed, and says `ready`.
     async fn accept(&mut self, re: u64, identity: Identity, since: String) {
-        let client = Client::new(&identity, self.encoding, self.outbound.clone());
+        let client = Client::new(&identity, Wire::Native(self.encoding), self.outbound.clone());
         match requests::ready(&self.app, &client, re, &identity, since).await {
             Ok(()) => {
                 self.session.authenticated();
@@ -307,7 +308,7 @@ impl Connection {
 
     fn refuse(&self, re: u64, error: Error) {
         let frame = proto::v1::ServerFrame::refusal(re, error);
-        self.outbound.push(wire::single(self.encoding, &frame));
+        self.outbound.push(wire::native(self.encoding, &frame));
     }
 
     /// Closes after what is queued, and hears nothing more.

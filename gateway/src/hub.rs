@@ -42,6 +42,8 @@ pub struct Hub {
     link: Link,
     ephemeral: mpsc::Sender<Ephemeral>,
     metrics: Arc<Metrics>,
+    /// After this a typing sign stops by itself.
+    typing_expiry: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -52,6 +54,7 @@ impl Hub {
         broker: Arc<dyn Broker>,
         link: Link,
         metrics: Arc<Metrics>,
+        typing_expiry: Duration,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, BusError> {
@@ -64,6 +67,7 @@ impl Hub {
             link,
             ephemeral,
             metrics,
+            typing_expiry,
             tasks: tasks.clone(),
             stop: stop.clone(),
         });
@@ -118,7 +122,7 @@ impl Hub {
             let mut shard = self.shard(id);
             let feed = shard.entry(id.clone()).or_insert_with(|| {
                 self.metrics.feeds.increment(1);
-                Feed::new(id.clone(), Arc::downgrade(self))
+                Feed::new(id.clone(), Arc::downgrade(self), self.typing_expiry)
             });
             // Under the shard's lock, so that release() cannot let go of it now.
             feed.interest().fetch_add(1, Ordering::Relaxed);

@@ -55,6 +55,9 @@ pub struct Deps {
     pub authenticator: Arc<Authenticator>,
 }
 
+/// After this a typing sign stops by itself.
+const TYPING_EXPIRY: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// A gateway that is connected to its dispatchers and serves nobody yet.
 pub struct Gateway {
     app: Arc<app::App>,
@@ -75,7 +78,8 @@ impl Gateway {
             tasks.clone(),
             stop.clone(),
         );
-        let hub = hub::Hub::start(deps.broker, link, metrics, tasks.clone(), stop.clone()).await?;
+        let hub =
+            hub::Hub::start(deps.broker, link, metrics, TYPING_EXPIRY, tasks.clone(), stop.clone()).await?;
         let limit = settings.presence_room_limit;
         let presence =
             presence::PresenceKeeper::start(deps.presence, hub.clone(), limit, &tasks, stop.clone());

@@ -12,7 +12,7 @@ use proto::{Cursor, ErrorCode, FeedId, RoomId};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::client::Client;
-use crate::feed::{Attach, Input};
+use crate::feed::{Attach, Feed, Input, JoinAnswer};
 use crate::link::route_of;
 use crate::session::{Action, PresenceAsk, Told};
 
@@ -65,11 +65,11 @@ pub fn run(app: &Arc<App>, client: &Arc<Client>, action: Action) {
 }
 
 /// A request on its way: its place is free again when this is dropped.
-struct Answering {
-    client: Arc<Client>,
+pub struct Answering {
+    pub client: Arc<Client>,
 }
 
-fn answering(client: &Arc<Client>) -> Answering {
+pub fn answering(client: &Arc<Client>) -> Answering {
     client.started();
     Answering { client: client.clone() }
 }
@@ -161,6 +161,30 @@ async fn attach(
     issued_at: i64,
     answer: impl FnOnce(Joined) -> Body,
 ) -> Result<(), v1::Error> {
+    let Following { feed, joined, at } = follow(app, client, room, since, issued_at).await?;
+    let more = joined.more;
+    let answer = JoinAnswer::Frame(re, answer(joined));
+    feed.post(Input::Attach(Attach { client: client.clone(), answer, at, more }));
+    Ok(())
+}
+
+/// A feed that holds what comes until [`Input::Attach`] or [`Input::JoinFailed`]
+/// is posted to it, and what came before.
+pub struct Following {
+    pub feed: Arc<Feed>,
+    pub joined: Joined,
+    /// What `joined` reaches.
+    pub at: Cursor,
+}
+
+/// The first half of a join: the dispatcher has allowed it.
+pub async fn follow(
+    app: &Arc<App>,
+    client: &Client,
+    room: Option<RoomId>,
+    since: String,
+    issued_at: i64,
+) -> Result<Following, v1::Error> {
     let id = room.clone().map_or_else(|| FeedId::User(client.user.clone()), FeedId::Room);
     let feed =
         app.hub.begin_join(&id).await.map_err(|error| ErrorCode::Unavailable.with(error.to_string()))?;
@@ -174,9 +198,8 @@ async fn attach(
             let FeedChanges { from, to, check, changes, more, reset } = changes;
             let at = Cursor { seq: to, check };
             let changes = shown(changes);
-            let answer = answer(Joined { room, from, to, cursor: at.to_string(), changes, more, reset });
-            feed.post(Input::Attach(Attach { client: client.clone(), re, answer, at, more }));
-            Ok(())
+            let joined = Joined { room, from, to, cursor: at.to_string(), changes, more, reset };
+            Ok(Following { feed, joined, at })
         }
         Err(error) => {
             feed.post(Input::JoinFailed);

@@ -1,4 +1,4 @@
-//! Server frames as WebSocket frames: encoded once per encoding, shared by
+//! Server frames as WebSocket frames: encoded once per wire format, shared by
 //! every client that gets them.
 
 use std::sync::OnceLock;
@@ -7,10 +7,24 @@ use bytes::Bytes;
 use proto::v1::ServerFrame;
 use proto::{Encoding, Seq};
 
+use crate::client::Client;
 use crate::websocket::{Opcode, encode};
 
+/// How a client's frames are written.
+pub enum Wire {
+    /// The native protocol.
+    Native(Encoding),
+}
+
 /// One frame for one client.
-pub fn single(encoding: Encoding, frame: &ServerFrame) -> Bytes {
+pub fn single(wire: &Wire, frame: &ServerFrame) -> Bytes {
+    match wire {
+        Wire::Native(encoding) => native(*encoding, frame),
+    }
+}
+
+/// One frame in the native protocol.
+pub fn native(encoding: Encoding, frame: &ServerFrame) -> Bytes {
     let mut bytes = Vec::with_capacity(128);
     append(encoding, frame, &mut bytes);
     bytes.into()
@@ -58,26 +72,44 @@ impl Shared {
         self.frames.last().map_or(0, |frame| frame.seq)
     }
 
-    /// The frames with a seq above `after`, and ephemeral ones, as one piece of
-    /// bytes; `None` if there is none.
-    pub fn after(&self, encoding: Encoding, after: Seq) -> Option<Bytes> {
-        let skip = self.frames.iter().take_while(|frame| frame.seq != 0 && frame.seq <= after).count();
+    /// Queues the frames with a seq above `after`, and ephemeral ones, for this
+    /// client as one piece of bytes. `false`: there is none.
+    pub fn hand_to(&self, client: &Client, after: Seq) -> bool {
+        let skip = self.skip(after);
         if skip == self.frames.len() {
-            return None;
+            return false;
         }
-        let slot = match encoding {
-            Encoding::Json => &self.encoded[0],
-            Encoding::Protobuf => &self.encoded[1],
-        };
-        let encoded = slot.get_or_init(|| {
-            let mut bytes = Vec::with_capacity(256 * self.frames.len());
-            let mut starts = Vec::with_capacity(self.frames.len());
-            for frame in &self.frames {
-                starts.push(bytes.len());
-                append(encoding, frame, &mut bytes);
+        match &client.wire {
+            Wire::Native(encoding) => {
+                let encoded = self.encoded[*encoding as usize].get_or_init(|| self.encode_native(*encoding));
+                client.outbound.push(encoded.from(skip));
             }
-            Encoded { bytes: bytes.into(), starts }
-        });
-        Some(encoded.bytes.slice(encoded.starts[skip]..))
+        }
+        true
+    }
+
+    fn skip(&self, after: Seq) -> usize {
+        self.frames.iter().take_while(|frame| frame.seq != 0 && frame.seq <= after).count()
+    }
+
+    fn encode_native(&self, encoding: Encoding) -> Encoded {
+        self.encode(|frame, bytes| append(encoding, frame, bytes))
+    }
+
+    fn encode(&self, mut write: impl FnMut(&ServerFrame, &mut Vec<u8>)) -> Encoded {
+        let mut bytes = Vec::with_capacity(256 * self.frames.len());
+        let mut starts = Vec::with_capacity(self.frames.len());
+        for frame in &self.frames {
+            starts.push(bytes.len());
+            write(frame, &mut bytes);
+        }
+        Encoded { bytes: bytes.into(), starts }
+    }
+}
+
+impl Encoded {
+    /// Everything from this frame on, shared.
+    fn from(&self, frame: usize) -> Bytes {
+        self.bytes.slice(self.starts[frame]..)
     }
 }

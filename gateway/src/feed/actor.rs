@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use proto::node::{Ephemeral, ephemeral};
-use proto::v1::{Change, ServerFrame, change, server_frame::Body};
+use proto::v1::{Change, Joined, Ready, ServerFrame, change, server_frame::Body};
 use proto::{CloseCode, Cursor, FeedId, RoomId, Seq, UserId};
 
 use super::follower::{Follower, Todo};
 use super::typing::Typing;
-use super::{Attach, Feed, Input};
+use super::{Attach, Feed, Input, JoinAnswer};
 use crate::client::Client;
 use crate::outbound::Closing;
 use crate::wire::Shared;
@@ -86,10 +86,12 @@ pub(crate) struct Actor {
     /// Of a user's own feed: tokens issued before this second are refused.
     revoked_before: i64,
     typing: Option<Box<Typing>>,
+    /// After this a typing sign stops by itself.
+    typing_expiry: Duration,
 }
 
 impl Actor {
-    pub fn new(id: &FeedId) -> Self {
+    pub fn new(id: &FeedId, typing_expiry: Duration) -> Self {
         Self {
             room: id.room().cloned(),
             follower: Follower::default(),
@@ -99,6 +101,7 @@ impl Actor {
             held_from: 0,
             revoked_before: 0,
             typing: None,
+            typing_expiry,
         }
     }
 
@@ -148,8 +151,7 @@ impl Actor {
             if fanout.except.as_ref() == Some(&listener.client.user) {
                 continue;
             }
-            if let Some(bytes) = fanout.shared.after(listener.client.encoding, listener.after) {
-                listener.client.outbound.push(bytes);
+            if fanout.shared.hand_to(&listener.client, listener.after) {
                 delivered += fanout.shared.len() as u64;
             }
         }
@@ -173,19 +175,26 @@ impl Actor {
     }
 
     fn attach(&mut self, feed: &Arc<Feed>, attach: Attach, now: Instant, effects: &mut Vec<Effect>) -> Todo {
-        let Attach { client, re, mut answer, at, mut more } = attach;
+        let Attach { client, mut answer, at, mut more } = attach;
         let renewed = self.listeners.contains_key(&client.id);
         // What was delivered after `at` before this moment must still be at hand.
         let reached = self.follower.position().map_or(0, |position| position.seq);
         if !renewed && !more && reached > at.seq && self.held_from > at.seq {
             more = true;
-            match &mut answer {
-                Body::Joined(joined) => joined.more = true,
-                Body::Ready(ready) => ready.more = true,
-                _ => {}
+            if let JoinAnswer::Frame(_, Body::Joined(Joined { more, .. }) | Body::Ready(Ready { more, .. })) =
+                &mut answer
+            {
+                *more = true;
             }
         }
-        client.send(&ServerFrame::answer(re, answer));
+        match answer {
+            JoinAnswer::Frame(re, body) => client.send(&ServerFrame::answer(re, body)),
+            JoinAnswer::Written(bytes, told) => {
+                client.outbound.push(bytes);
+                // Whoever asked may be gone by now.
+                let _ = told.send(more);
+            }
+        }
         let listens = !more && !renewed && self.catch_up(&client, at.seq) && self.listen(feed, &client);
         if listens {
             self.listeners.insert(client.id, Listener { client, after: at.seq });
@@ -206,11 +215,8 @@ impl Actor {
             return false;
         }
         for (shared, evict) in &self.held {
-            if let Some(bytes) = shared.after(client.encoding, after) {
-                client.outbound.push(bytes);
-                if evict.is_for(&client.user) {
-                    return false;
-                }
+            if shared.hand_to(client, after) && evict.is_for(&client.user) {
+                return false;
             }
         }
         true
@@ -321,7 +327,7 @@ impl Actor {
     fn ephemeral(&mut self, ephemeral: Ephemeral, now: Instant, effects: &mut Vec<Effect>) -> Vec<Fanout> {
         let (body, except) = match ephemeral.kind {
             Some(ephemeral::Kind::Typing(sign)) => {
-                let typing = self.typing.get_or_insert_default();
+                let typing = self.typing.get_or_insert_with(|| Box::new(Typing::new(self.typing_expiry)));
                 let quiet = typing.next_expiry(now).is_none();
                 let Some(sign) = typing.heard(sign, now) else { return Vec::new() };
                 if quiet {

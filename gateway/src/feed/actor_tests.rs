@@ -1,7 +1,7 @@
 //! Joins among deliveries: who hears what, and from when.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto::v1::{
     Change, Joined, Member, Message, Revocation, ServerFrame, change::Thing, server_frame::Body,
@@ -9,11 +9,14 @@ use proto::v1::{
 use proto::{CloseCode, Cursor, Encoding, FeedId, RoomId, Seq, UserId};
 
 use super::actor::Actor;
-use super::{Attach, Feed, Input};
+use super::{Attach, Feed, Input, JoinAnswer};
 use crate::Identity;
 use crate::client::Client;
 use crate::outbound::Outbound;
 use crate::websocket::Opcode;
+use crate::wire::Wire;
+
+const EXPIRY: Duration = Duration::from_secs(3);
 
 struct Rig {
     feed: Arc<Feed>,
@@ -26,7 +29,7 @@ impl Rig {
     }
 
     fn of(id: FeedId) -> Self {
-        Self { actor: Actor::new(&id), feed: Feed::new(id, Weak::new()) }
+        Self { actor: Actor::new(&id, EXPIRY), feed: Feed::new(id, Weak::new(), EXPIRY) }
     }
 
     fn input(&mut self, input: Input) {
@@ -40,7 +43,12 @@ impl Rig {
     fn attach(&mut self, client: &Arc<Client>, at: Seq) {
         let at = Cursor { seq: at, check: at as u32 };
         let answer = Body::Joined(Joined { to: at.seq, ..Joined::default() });
-        self.input(Input::Attach(Attach { client: client.clone(), re: 1, answer, at, more: false }));
+        self.input(Input::Attach(Attach {
+            client: client.clone(),
+            answer: JoinAnswer::Frame(1, answer),
+            at,
+            more: false,
+        }));
     }
 
     /// A member who has joined at the start.
@@ -61,7 +69,7 @@ fn client(user: &str, issued_at: i64) -> Arc<Client> {
         issued_at: Some(issued_at),
         expires_at: None,
     };
-    Client::new(&identity, Encoding::Protobuf, Arc::new(Outbound::new(1 << 20)))
+    Client::new(&identity, Wire::Native(Encoding::Protobuf), Arc::new(Outbound::new(1 << 20)))
 }
 
 /// The seqs of what a client is sent; 0 is the answer to its join.

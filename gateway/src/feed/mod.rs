@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bus::{Inbox, Subscription};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use prost::Message as _;
 use proto::node::{Ephemeral, Event, FeedChanges};
 use proto::v1::{Change, server_frame::Body};
 use proto::{Cursor, FeedId, Seq};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, oneshot};
 
 use crate::client::Client;
 use crate::hub::Hub;
@@ -65,14 +65,20 @@ pub(crate) enum Input {
 /// A join that the dispatcher has allowed.
 pub(crate) struct Attach {
     pub client: Arc<Client>,
-    /// The request to answer; 0 for `ready` without a request.
-    pub re: u64,
-    /// `joined` or `ready`.
-    pub answer: Body,
+    /// What the client hears first.
+    pub answer: JoinAnswer,
     /// What the answer reaches.
     pub at: Cursor,
     /// The answer is a page: the client will ask again before it hears live.
     pub more: bool,
+}
+
+/// How a join is answered, before anything that is delivered after it.
+pub(crate) enum JoinAnswer {
+    /// `joined` or `ready`, to this request; 0 for `ready` without a request.
+    Frame(u64, Body),
+    /// Written already; whoever asked is told whether they have to ask again.
+    Written(Bytes, oneshot::Sender<bool>),
 }
 
 /// A feed with listeners on this node.
@@ -95,8 +101,8 @@ struct Mailbox {
 }
 
 impl Feed {
-    pub(crate) fn new(id: FeedId, hub: Weak<Hub>) -> Arc<Self> {
-        let actor = Mutex::new(Actor::new(&id));
+    pub(crate) fn new(id: FeedId, hub: Weak<Hub>, typing_expiry: Duration) -> Arc<Self> {
+        let actor = Mutex::new(Actor::new(&id, typing_expiry));
         Arc::new(Self {
             id,
             hub,

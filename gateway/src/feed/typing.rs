@@ -6,18 +6,23 @@ use std::time::{Duration, Instant};
 
 use proto::v1::TypingNow;
 
-/// A sign that is not renewed stops by itself after this.
-const TIMEOUT: Duration = Duration::from_secs(3);
 /// Most signs kept at once in one room; more are not shown.
 const MAX_SIGNS: usize = 100;
 
 /// The signs shown now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Typing {
     signs: HashMap<String, (String, Instant)>,
+    /// A sign that is not renewed stops by itself after this.
+    expiry: Duration,
 }
 
 impl Typing {
+    /// Nobody types.
+    pub fn new(expiry: Duration) -> Self {
+        Self { signs: HashMap::new(), expiry }
+    }
+
     /// Takes a sign from the broker; gives back what is to be shown. A renewed
     /// sign shows nothing new.
     pub fn heard(&mut self, sign: TypingNow, now: Instant) -> Option<TypingNow> {
@@ -28,7 +33,7 @@ impl Typing {
         if self.signs.len() >= MAX_SIGNS && !self.signs.contains_key(&sign.user) {
             return None;
         }
-        let renewed = self.signs.insert(sign.user.clone(), (sign.name.clone(), now + TIMEOUT));
+        let renewed = self.signs.insert(sign.user.clone(), (sign.name.clone(), now + self.expiry));
         renewed.is_none().then_some(sign)
     }
 
@@ -60,13 +65,15 @@ impl Typing {
 mod tests {
     use super::*;
 
+    const TIMEOUT: Duration = Duration::from_secs(3);
+
     fn sign(stopped: bool) -> TypingNow {
         TypingNow { user: "ana".into(), name: "Ana".into(), stopped }
     }
 
     #[test]
     fn p6_renewals_are_merged_and_a_sign_stops_by_itself() {
-        let mut typing = Typing::default();
+        let mut typing = Typing::new(TIMEOUT);
         let start = Instant::now();
         assert!(typing.heard(sign(false), start).is_some());
         assert!(typing.heard(sign(false), start + TIMEOUT / 2).is_none());
