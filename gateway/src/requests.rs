@@ -161,20 +161,38 @@ async fn attach(
     issued_at: i64,
     answer: impl FnOnce(Joined) -> Body,
 ) -> Result<(), v1::Error> {
-    let Following { feed, joined, at } = follow(app, client, room, since, issued_at).await?;
-    let more = joined.more;
-    let answer = JoinAnswer::Frame(re, answer(joined));
-    feed.post(Input::Attach(Attach { client: client.clone(), answer, at, more }));
+    let mut following = follow(app, client, room, since, issued_at).await?;
+    let joined = std::mem::take(&mut following.joined);
+    following.attach(client, joined.more, JoinAnswer::Frame(re, answer(joined)));
     Ok(())
 }
 
-/// A feed that holds what comes until [`Input::Attach`] or [`Input::JoinFailed`]
-/// is posted to it, and what came before.
+/// The first half of a join: what came before, of a feed that holds what comes
+/// from then on until this is attached, or dropped.
 pub struct Following {
-    pub feed: Arc<Feed>,
+    /// What came before.
     pub joined: Joined,
-    /// What `joined` reaches.
+    /// What that reaches.
     pub at: Cursor,
+    feed: Option<Arc<Feed>>,
+}
+
+impl Following {
+    /// The second half: the client hears `answer`, then what the feed has held,
+    /// then what comes; with `more`, only the answer.
+    pub fn attach(mut self, client: &Arc<Client>, more: bool, answer: JoinAnswer) {
+        if let Some(feed) = self.feed.take() {
+            feed.post(Input::Attach(Attach { client: client.clone(), answer, at: self.at, more }));
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(feed) = &self.feed {
+            feed.post(Input::JoinFailed);
+        }
+    }
 }
 
 /// The first half of a join: the dispatcher has allowed it.
@@ -188,24 +206,19 @@ pub async fn follow(
     let id = room.clone().map_or_else(|| FeedId::User(client.user.clone()), FeedId::Room);
     let feed =
         app.hub.begin_join(&id).await.map_err(|error| ErrorCode::Unavailable.with(error.to_string()))?;
+    // From here on the feed holds for it, until this is attached or dropped.
+    let mut following = Following { joined: Joined::default(), at: Cursor::START, feed: Some(feed) };
     let room = room.as_ref().map(String::from).unwrap_or_default();
     let follow = Follow { actor: Some(client.actor()), room: room.clone(), since, issued_at };
-    match app.hub.link().follow(follow).await {
-        Ok(changes) => {
-            let metrics = app.hub.metrics();
-            metrics.joins.increment(1);
-            metrics.resets.increment(changes.reset.into());
-            let FeedChanges { from, to, check, changes, more, reset } = changes;
-            let at = Cursor { seq: to, check };
-            let changes = shown(changes);
-            let joined = Joined { room, from, to, cursor: at.to_string(), changes, more, reset };
-            Ok(Following { feed, joined, at })
-        }
-        Err(error) => {
-            feed.post(Input::JoinFailed);
-            Err(error)
-        }
-    }
+    let changes = app.hub.link().follow(follow).await?;
+    let metrics = app.hub.metrics();
+    metrics.joins.increment(1);
+    metrics.resets.increment(changes.reset.into());
+    let FeedChanges { from, to, check, changes, more, reset } = changes;
+    following.at = Cursor { seq: to, check };
+    let (cursor, changes) = (following.at.to_string(), shown(changes));
+    following.joined = Joined { room, from, to, cursor, changes, more, reset };
+    Ok(following)
 }
 
 /// Without what is between the gateways and the dispatchers only.
