@@ -86,7 +86,8 @@ impl Connection {
             encoding,
             client: None,
             expires_at: None,
-            unread: unread.into(),
+            // Copied: converted, it would keep the whole buffer of the handshake.
+            unread: unread.to_vec(),
             writing: VecDeque::new(),
             closing: None,
             deaf: false,

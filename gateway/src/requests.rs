@@ -182,7 +182,8 @@ impl Following {
     /// then what comes; with `more`, only the answer.
     pub fn attach(mut self, client: &Arc<Client>, more: bool, answer: JoinAnswer) {
         if let Some(feed) = self.feed.take() {
-            feed.post(Input::Attach(Attach { client: client.clone(), answer, at: self.at, more }));
+            let attach = Attach { client: client.clone(), answer, at: self.at, more };
+            feed.post(Input::Attach(Box::new(attach)));
         }
     }
 }

@@ -117,7 +117,7 @@ impl Actor {
                 self.joining += 1;
                 Todo::default()
             }
-            Input::Attach(attach) => self.attach(feed, attach, now, &mut effects),
+            Input::Attach(attach) => self.attach(feed, *attach, now, &mut effects),
             Input::JoinFailed => {
                 self.join_ended(&mut effects);
                 Todo::default()

@@ -43,12 +43,12 @@ impl Rig {
     fn attach(&mut self, client: &Arc<Client>, at: Seq) {
         let at = Cursor { seq: at, check: at as u32 };
         let answer = Body::Joined(Joined { to: at.seq, ..Joined::default() });
-        self.input(Input::Attach(Attach {
+        self.input(Input::Attach(Box::new(Attach {
             client: client.clone(),
             answer: JoinAnswer::Frame(1, answer),
             at,
             more: false,
-        }));
+        })));
     }
 
     /// A member who has joined at the start.

@@ -43,7 +43,7 @@ pub(crate) enum Input {
     /// A client is about to ask the dispatcher: hold what comes from now on.
     BeginJoin,
     /// The dispatcher has answered a join.
-    Attach(Attach),
+    Attach(Box<Attach>),
     /// A join came to nothing.
     JoinFailed,
     /// A client leaves, or is gone; `done` answers this request.
@@ -189,7 +189,7 @@ impl Feed {
         let input = mailbox.inputs.pop_front();
         if input.is_none() {
             mailbox.busy = false;
-            if mailbox.inputs.capacity() > 16 {
+            if mailbox.inputs.capacity() > 4 {
                 mailbox.inputs = VecDeque::new();
             }
         }
