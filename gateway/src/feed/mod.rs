@@ -189,9 +189,8 @@ impl Feed {
         let input = mailbox.inputs.pop_front();
         if input.is_none() {
             mailbox.busy = false;
-            if mailbox.inputs.capacity() > 4 {
-                mailbox.inputs = VecDeque::new();
-            }
+            // Most feeds are quiet: a room for inputs is made anew sooner than kept by all.
+            mailbox.inputs = VecDeque::new();
         }
         input
     }
