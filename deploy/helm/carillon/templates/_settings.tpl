@@ -184,6 +184,16 @@ CARILLON_DATA_DIR: /data
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- $wrong = append $wrong "httpRoute: parentRefs is empty" }}
 {{- end }}
+{{- if .Values.stickyPolling.enabled }}
+{{- if eq .Values.mode "standalone" }}
+{{- $wrong = append $wrong "stickyPolling: standalone is one pod" }}
+{{- else if not (or .Values.ingress.enabled .Values.httpRoute.enabled) }}
+{{- $wrong = append $wrong "stickyPolling: nothing to make sticky: neither ingress nor httpRoute is enabled" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.loadTest.enabled (not (include "carillon.jwtSecretEnv" .)) }}
+{{- $wrong = append $wrong "loadTest: makes tokens with the secret of auth.jwtSecret or auth.existingSecret" }}
+{{- end }}
 {{- if $wrong }}
 {{- fail (printf "\n\n  - %s\n" (join "\n  - " $wrong)) }}
 {{- end }}
