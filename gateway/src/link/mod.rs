@@ -18,11 +18,12 @@ use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
 mod dispatchers;
-mod follows;
 mod routing;
+mod together;
 
 use crate::metrics::Metrics;
 use routing::Routing;
+use together::{Follows, RoomsOf, Together};
 
 /// A dispatcher's gRPC service: a channel to another process, or the service
 /// itself in the same process.
@@ -60,7 +61,8 @@ pub enum Endpoints {
 #[derive(Clone)]
 pub struct Link {
     inner: Arc<Inner>,
-    follows: follows::Follows,
+    follows: Together<Follows>,
+    rooms: Together<RoomsOf>,
 }
 
 struct Inner {
@@ -98,8 +100,8 @@ impl Link {
             sweeping.routing.abandon();
         });
         dispatchers::start(&inner, endpoints);
-        let follows = follows::Follows::start(inner.clone());
-        Self { inner, follows }
+        let (follows, rooms) = (Together::start(inner.clone()), Together::start(inner.clone()));
+        Self { inner, follows, rooms }
     }
 
     /// How many dispatchers are connected, and its changes.
@@ -133,7 +135,12 @@ impl Link {
     /// May this user hear this feed, and what changed since. Asked together
     /// with others that wait at the same time.
     pub async fn follow(&self, follow: proto::node::Follow) -> Result<proto::node::FeedChanges, v1::Error> {
-        self.follows.follow(follow).await
+        self.follows.ask(follow).await
+    }
+
+    /// The ids of all rooms of a user. Asked together with others, too.
+    pub async fn rooms_of(&self, user: &proto::UserId) -> Result<Vec<String>, v1::Error> {
+        self.rooms.ask(user.into()).await
     }
 }
 
