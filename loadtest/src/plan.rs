@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::Encoding;
+use crate::wire::Wire;
 
 /// What is to be run.
 pub struct Plan {
@@ -10,6 +10,32 @@ pub struct Plan {
     pub targets: Vec<String>,
     /// Signs the users' tokens.
     pub secret: String,
+    /// How clients speak.
+    pub wire: Wire,
+    /// Who is there and what they do.
+    pub scenario: Scenario,
+    /// Before measuring.
+    pub warmup: Duration,
+    /// Of measuring.
+    pub duration: Duration,
+    /// Processes whose processor time is measured.
+    pub pids: Vec<u32>,
+    /// URLs of metrics that show memory.
+    pub metrics: Vec<String>,
+}
+
+/// Who is there and what they do.
+pub enum Scenario {
+    /// They talk.
+    Talk(Talk),
+    /// They connect, and are idle.
+    Connect(Crowd),
+    /// They connect, lose their connections all at once, and come back.
+    Storm(Crowd, Storm),
+}
+
+/// Rooms in which some talk and all hear.
+pub struct Talk {
     /// Direct rooms; else groups.
     pub direct: bool,
     /// How many.
@@ -22,10 +48,48 @@ pub struct Plan {
     pub rate: u64,
     /// Messages that each sender has on the way at once, without a rate.
     pub window: usize,
-    /// Before measuring.
-    pub warmup: Duration,
-    /// Of measuring.
-    pub duration: Duration,
-    /// How frames are written.
-    pub encoding: Encoding,
+}
+
+/// Connections that only hear.
+pub struct Crowd {
+    /// In all.
+    pub connections: usize,
+    /// In each room; the last one has what is left.
+    pub members: usize,
+    /// Opened at once.
+    pub at_once: usize,
+}
+
+impl Crowd {
+    /// How many are in each room.
+    pub fn sizes(&self) -> Vec<usize> {
+        (0..self.connections)
+            .step_by(self.members)
+            .map(|start| self.members.min(self.connections - start))
+            .collect()
+    }
+}
+
+/// How connections are lost, and what happens meanwhile.
+pub struct Storm {
+    /// By the server's end, which somebody else brings about; else by the generator's.
+    pub by_server: bool,
+    /// Sent to each room while its members are away.
+    pub messages: u64,
+    /// Clients come back at a random time within this.
+    pub spread: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_in_a_room() {
+        for (connections, members, sizes) in
+            [(5, 2, &[2, 2, 1][..]), (4, 2, &[2, 2]), (1, 100, &[1]), (0, 5, &[])]
+        {
+            assert_eq!(Crowd { connections, members, at_once: 1 }.sizes(), sizes);
+        }
+    }
 }

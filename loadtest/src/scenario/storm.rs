@@ -1,0 +1,95 @@
+//! Many lose their connections at once and come back at once: how long it
+//! takes until all are back and have what was said meanwhile.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::crowd::Crowd;
+use crate::clock;
+use crate::plan::{self, Plan};
+use crate::process::Used;
+use crate::report::{Outcome, Report, Storm};
+
+/// All are connected, and back, by then.
+const CONNECTED: Duration = Duration::from_secs(300);
+/// A message is not coming any more, and nobody is lost any more, when nothing
+/// happened for this long.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Runs the scenario.
+pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::Result<Report> {
+    let mut crowd = Crowd::gather(plan, of, storm.spread).await?;
+    crowd.connect(CONNECTED).await?;
+    // So that everybody has somewhere to go on from.
+    crowd.say(1).await?;
+    if !crowd.until_heard(QUIET).await {
+        let missed = crowd.board().missed(1);
+        crowd.board().violations.push(format!("{missed} clients heard nothing before the storm"));
+    }
+    tokio::time::sleep(plan.warmup).await;
+
+    crowd.board().due = Some(crowd.sent + storm.messages);
+    if storm.by_server {
+        eprintln!("waiting {:?} for a server to end", plan.duration);
+        ensure!(
+            crowd.until(plan.duration, |board| board.lost > 0).await,
+            "no connection was lost within {:?}",
+            plan.duration
+        );
+    } else {
+        crowd.send_away().await;
+    }
+    eprintln!("saying {} messages in each room", storm.messages);
+    let before;
+    if storm.by_server {
+        before = Used::now(&plan.pids);
+        crowd.say(storm.messages).await?;
+    } else {
+        crowd.say(storm.messages).await?;
+        before = Used::now(&plan.pids);
+        crowd.let_go();
+    }
+    let all = of.connections;
+    let quiet = if storm.by_server { QUIET.as_micros() as u64 } else { 0 };
+    let back =
+        crowd.until(CONNECTED, |board| board.connected == all && clock::now() >= board.last_event + quiet);
+    if !back.await {
+        let connected = crowd.board().connected;
+        crowd.board().violations.push(format!("only {connected} of {all} came back"));
+    }
+    let costs = Used::now(&plan.pids).since(&before, 0, 0);
+    crowd.until_heard(QUIET).await;
+    crowd.board().due = None;
+    // Who hears this has heard whatever still was to come before it.
+    crowd.say(1).await?;
+    crowd.until_heard(QUIET).await;
+
+    let (due, missed) = (crowd.due(), crowd.board().missed(crowd.sent));
+    let result = {
+        let mut board = crowd.board();
+        if missed > 0 {
+            board.violations.push(format!("{missed} of {due} deliveries did not come"));
+        }
+        let since = |at: u64| at.saturating_sub(board.from.unwrap_or(at)) as f64 / 1e6;
+        Storm {
+            connections: of.connections,
+            members: of.members,
+            lost: board.lost,
+            closed: board.closed,
+            failed_attempts: board.failed_attempts,
+            back_seconds: since(board.last_back),
+            back_ms: (&board.back).into(),
+            caught_up: board.caught_up,
+            caught_up_seconds: since(board.last_caught_up),
+            due,
+            missed,
+        }
+    };
+    Ok(Report {
+        wire: plan.wire.to_string(),
+        result: Outcome::Storm(result),
+        costs,
+        violations: crowd.end().await,
+    })
+}

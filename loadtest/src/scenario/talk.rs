@@ -1,0 +1,303 @@
+//! Some talk and all hear: connect, join, warm up, measure, wait for the last
+//! delivery, check.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::bail;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
+
+use super::histogram;
+use super::pace::Pace;
+use crate::check::{self, Heard};
+use crate::clock;
+use crate::plan::{self, Plan};
+use crate::process::{Cost, Used};
+use crate::report::{Outcome, Report, Talk, Violations};
+use crate::rooms::{self, Room};
+use crate::wire::{self, Delivery, Entered, Received, Visit};
+
+/// Connections opened at once.
+const CONNECT_AT_ONCE: usize = 64;
+/// How long the last deliveries may take.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// What everyone writes down.
+struct Tally {
+    from: u64,
+    to: u64,
+    answers: Histogram<u64>,
+    deliveries: Histogram<u64>,
+    answered: u64,
+    delivered: u64,
+    refused: u64,
+    answered_in_time: u64,
+    delivered_in_time: u64,
+    /// By room and member.
+    heard: Vec<Vec<Heard>>,
+    violations: Violations,
+}
+
+impl Tally {
+    fn measures(&self, at: u64) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+}
+
+struct Client {
+    room: usize,
+    member: usize,
+    entered: Entered,
+}
+
+/// Runs the scenario.
+pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
+    eprintln!("creating {} rooms", talk.rooms);
+    let rooms = rooms::create(plan, &vec![talk.members; talk.rooms], talk.direct).await?;
+    eprintln!("connecting {} clients", talk.rooms * talk.members);
+    let clients = connect(plan, &rooms).await?;
+
+    let start = clock::now();
+    let from = start + plan.warmup.as_micros() as u64;
+    let tally = Rc::new(RefCell::new(Tally {
+        from,
+        to: from + plan.duration.as_micros() as u64,
+        answers: histogram(),
+        deliveries: histogram(),
+        answered: 0,
+        delivered: 0,
+        refused: 0,
+        answered_in_time: 0,
+        delivered_in_time: 0,
+        heard: (0..talk.rooms).map(|_| (0..talk.members).map(|_| Heard::default()).collect()).collect(),
+        violations: Violations::default(),
+    }));
+    let senders = talk.rooms * talk.senders;
+    eprintln!("sending for {:?} after {:?}", plan.duration, plan.warmup);
+    let mut tasks = JoinSet::new();
+    for client in clients {
+        let pace = (client.member < talk.senders).then(|| Pace {
+            sender: sender(talk, client.room, client.member),
+            senders,
+            rate: talk.rate,
+            window: talk.window,
+            start,
+            until: tally.borrow().to,
+            sent: 0,
+        });
+        let room = rooms[client.room].id.clone();
+        let tally = tally.clone();
+        tasks.spawn_local(async move {
+            let (number, member) = (client.room, client.member);
+            if let Err(error) = speak(client, &room, pace, &tally).await {
+                tally.borrow_mut().violations.push(format!("room {number}, member {member}: {error:#}"));
+            }
+        });
+    }
+    let costs = measure(plan, &tally).await;
+    drain(plan, talk, &tally).await;
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+
+    let mut tally = Rc::try_unwrap(tally).map_err(|_| anyhow::anyhow!("a client goes on"))?.into_inner();
+    compare(plan, talk, &rooms, &mut tally).await?;
+    let seconds = plan.duration.as_secs_f64();
+    Ok(Report {
+        wire: plan.wire.to_string(),
+        result: Outcome::Talk(Talk {
+            rooms: talk.rooms,
+            members: talk.members,
+            senders,
+            rate: talk.rate,
+            answered: tally.answered,
+            delivered: tally.delivered,
+            refused: tally.refused,
+            answered_per_second: tally.answered_in_time as f64 / seconds,
+            delivered_per_second: tally.delivered_in_time as f64 / seconds,
+            answer_ms: (&tally.answers).into(),
+            delivery_ms: (&tally.deliveries).into(),
+        }),
+        costs,
+        violations: tally.violations,
+    })
+}
+
+/// Counts the senders of the run.
+fn sender(talk: &plan::Talk, room: usize, member: usize) -> usize {
+    room * talk.senders + member
+}
+
+async fn connect(plan: &Plan, rooms: &[Room]) -> anyhow::Result<Vec<Client>> {
+    let places = rooms
+        .iter()
+        .enumerate()
+        .flat_map(|(room, of)| (0..of.members.len()).map(move |member| (room, member)));
+    stream::iter(places)
+        .map(|(room, member)| async move {
+            let visit = Visit {
+                // Neighbours sit at different gateways.
+                target: &plan.targets[(room + member) % plan.targets.len()],
+                token: &rooms::token(&plan.secret, &rooms[room].members[member])?,
+                room: &rooms[room].id,
+                position: "",
+            };
+            anyhow::Ok(Client { room, member, entered: wire::enter(plan.wire, &visit).await? })
+        })
+        .buffer_unordered(CONNECT_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Sends what is due and hears what comes, until it is aborted.
+async fn speak(
+    client: Client,
+    room: &str,
+    mut pace: Option<Pace>,
+    tally: &RefCell<Tally>,
+) -> anyhow::Result<()> {
+    let Entered { mut reader, mut writer, .. } = client.entered;
+    let mut on_the_way: HashMap<u64, u64> = HashMap::new();
+    loop {
+        let now = clock::now();
+        let due = pace.as_ref().and_then(|pace| pace.next(on_the_way.len(), now));
+        if let (Some(at), Some(pace)) = (due.filter(|at| *at <= now), &mut pace) {
+            let number = pace.sent;
+            pace.sent += 1;
+            let key = format!("{}-{number}", pace.sender);
+            on_the_way.insert(number, at);
+            writer.send(number, room, &key, check::text(pace.sender, number, at)).await?;
+            continue;
+        }
+        let received = tokio::select! {
+            received = reader.next() => received?,
+            () = tokio::time::sleep_until(clock::at(due.unwrap_or(0))), if due.is_some() => continue,
+        };
+        match received {
+            Received::Message(delivery) => {
+                hear(&delivery, client.room, client.member, &mut tally.borrow_mut());
+            }
+            Received::Answer(number, result) => {
+                answer(on_the_way.remove(&number), result, &mut tally.borrow_mut());
+            }
+            Received::Error(why) => tally.borrow_mut().violations.push(format!("refused: {why}")),
+            Received::Ping(ping) => writer.pong(ping).await?,
+            Received::Closed(code, reason) => {
+                let _ = writer.close().await;
+                bail!("closed with {code}: {reason}");
+            }
+            Received::Other => {}
+        }
+    }
+}
+
+fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally) {
+    if let Err(why) = result {
+        tally.refused += 1;
+        return tally.violations.push(format!("refused: {why}"));
+    }
+    let now = clock::now();
+    tally.answered += 1;
+    if let Some(at) = at
+        && tally.measures(now)
+    {
+        tally.answered_in_time += 1;
+        tally.answers.saturating_record(now.saturating_sub(at));
+    }
+}
+
+fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
+    let now = clock::now();
+    let Some((sender, number, at)) = check::parse(&delivery.text) else {
+        return tally.violations.push(format!("a text that nobody sent: {}", delivery.text));
+    };
+    tally.delivered += 1;
+    if tally.measures(now) {
+        tally.delivered_in_time += 1;
+        tally.deliveries.saturating_record(now.saturating_sub(at));
+    }
+    if let Err(why) = tally.heard[room][member].take(delivery.seq, sender, number) {
+        tally.violations.push(format!("room {room}, member {member}: {why}"));
+    }
+}
+
+/// Waits for the end of measuring; says what it cost the servers.
+async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
+    let look = || {
+        let tally = tally.borrow();
+        (Used::now(&plan.pids), tally.answered, tally.delivered)
+    };
+    let (from, to) = (tally.borrow().from, tally.borrow().to);
+    tokio::time::sleep_until(clock::at(from)).await;
+    let (before, answered_before, delivered_before) = look();
+    loop {
+        let now = clock::now();
+        if now >= to {
+            break;
+        }
+        tokio::time::sleep_until(clock::at(to.min(now + 1_000_000))).await;
+        let tally = tally.borrow();
+        eprintln!("{} answered, {} delivered", tally.answered, tally.delivered);
+    }
+    let (after, answered, delivered) = look();
+    after.since(&before, answered - answered_before, delivered - delivered_before)
+}
+
+/// Waits for the last delivery.
+async fn drain(plan: &Plan, talk: &plan::Talk, tally: &RefCell<Tally>) {
+    let deadline = clock::now() + DRAIN.as_micros() as u64;
+    let mut before = 0;
+    while clock::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let tally = tally.borrow();
+        let all = tally.delivered == tally.answered * talk.members as u64
+            || plan.wire.may_spare_the_sender()
+                && tally.delivered == tally.answered * (talk.members as u64 - 1);
+        // All heard, and nothing on its way that nobody has heard of yet.
+        if all && tally.answered == before {
+            return;
+        }
+        before = tally.answered;
+    }
+}
+
+/// Members with each other, and with the store.
+async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tally) -> anyhow::Result<()> {
+    eprintln!("comparing with the store");
+    let mut all = 0;
+    for (number, room) in rooms.iter().enumerate() {
+        let (mut stored, mut messages) = (Heard::default(), Vec::new());
+        for text in rooms::stored(plan, room).await? {
+            match check::parse(&text) {
+                Some((sender, message, _)) => {
+                    messages.push((sender, message));
+                    if let Err(why) = stored.take(None, sender, message) {
+                        tally.violations.push(format!("room {number} in the store: {why}"));
+                    }
+                }
+                None => {
+                    tally.violations.push(format!("room {number} in the store: a text that nobody sent"));
+                }
+            }
+        }
+        all += messages.len() as u64;
+        for (member, heard) in tally.heard[number].iter().enumerate() {
+            let own = (member < talk.senders).then(|| sender(talk, number, member));
+            let spared = own.filter(|own| plan.wire.may_spare_the_sender() && !heard.knows(*own));
+            let due = Heard::of(&messages, spared);
+            if (heard.order, heard.count) != (due.order, due.count) {
+                tally.violations.push(format!(
+                    "room {number}, member {member}: heard {} messages, the store has {} in its order",
+                    heard.count, due.count
+                ));
+            }
+        }
+    }
+    if all != tally.answered {
+        tally.violations.push(format!("{all} messages in the store, {} were answered", tally.answered));
+    }
+    Ok(())
+}
