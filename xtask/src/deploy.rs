@@ -14,10 +14,12 @@ use serde_json::Value;
 use crate::announce;
 
 mod policies;
+mod program;
 mod promises;
 mod release;
 mod tools;
 
+use program::Program;
 use release::Release;
 use tools::Tools;
 
@@ -52,12 +54,13 @@ pub fn run() -> anyhow::Result<bool> {
     }
     summary.add("custom resources against the models of their definitions", || checks.models(&rendered))?;
     summary.add("checkov, but for deploy/checks/accepted.toml", || checks.policies(&rendered))?;
-    summary.add("what the chart promises", || {
-        Ok(releases
-            .iter()
-            .filter_map(|(_, release)| release.as_ref().ok())
-            .flat_map(promises::broken)
-            .collect())
+    let rendered = || releases.iter().filter_map(|(_, release)| release.as_ref().ok());
+    summary.add("what the chart promises", || Ok(rendered().flat_map(promises::broken).collect()))?;
+    summary.add("the program takes the settings that it is given", || {
+        let program = Program::build(&root.join("target"), checks.tools.folder())?;
+        let refusals =
+            rendered().map(|release| program.refusals(release)).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(refusals.concat())
     })?;
     summary.add("values.schema.json is a schema", || checks.schema_of_values())?;
     summary.add("hadolint", || checks.container_file())?;

@@ -54,10 +54,10 @@ enum Task {
     /// Then renders the chart with Helm 3 and Helm 4 for every set of values in
     /// deploy/helm/carillon/ci/, and checks what comes out: the schemas of
     /// Kubernetes (kubernetes-validate), the models of custom resources, policies
-    /// (checkov, but for deploy/checks/accepted.toml), and what the chart promises,
-    /// such as the time to drain. Sets of values in deploy/checks/refused/ must be
-    /// refused with the reason that they name. At last the container file
-    /// (hadolint) and the compose file (its schema).
+    /// (checkov, but for deploy/checks/accepted.toml), what the chart promises (such
+    /// as the time to drain), and whether the program takes the settings. Sets of
+    /// values in deploy/checks/refused/ must be refused with the reason that they
+    /// name. At last the container file (hadolint) and the compose file (its schema).
     ///
     /// Nothing is started: no cluster, no container.
     DeployCheck,
