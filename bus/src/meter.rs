@@ -53,7 +53,7 @@ pub(crate) fn describe() {
     describe_counter!("carillon_broker_received_total", "Messages handed to inboxes.");
     describe_counter!(
         "carillon_broker_slow_consumers_total",
-        "Messages lost because their reader was too slow."
+        "Times the server gave this node up because it read too slowly."
     );
     describe_gauge!("carillon_broker_subscriptions", "Subscriptions now.");
     describe_gauge!("carillon_broker_link_up", "1 while the broker can be reached.");

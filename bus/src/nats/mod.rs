@@ -1,9 +1,9 @@
 //! The broker of a cluster: NATS, core publish and subscribe.
 //!
-//! The driver keeps one channel per subscription and drops what does not fit,
-//! and while it is not connected it queues instead of failing. So here one task
-//! takes from all those channels and only hands over, and `publish` looks at
-//! the connection's state before anything is queued.
+//! The driver publishes. While it is not connected it queues instead of
+//! failing, so `publish` looks at the connection's state first. Subscriptions
+//! have a connection of their own, see `reader`: the driver keeps a channel for
+//! each, and drops what does not fit.
 
 use std::io;
 use std::pin::pin;
@@ -15,9 +15,8 @@ use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event, PublishErrorKind, ServerAddr};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{AbortHandle, AbortRegistration, Abortable, FutureExt};
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use futures_util::future::FutureExt;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -26,11 +25,14 @@ use crate::meter::BrokerMeter;
 use crate::pattern::{check_pattern, check_subject};
 use crate::{Broker, BusError, Inbox, Link, Subscription};
 
+mod reader;
+mod tls;
+mod wire;
+
+use reader::{Change, Reader};
+
 /// Commands on their way to the server.
 const CLIENT_CAPACITY: usize = 16 * 1024;
-/// Messages of one subscription that wait for the driver task; more are lost,
-/// which raises the epoch.
-const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
 /// Longest wait for room in the queue to the server.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to connect.
@@ -47,7 +49,7 @@ const LOSS_INTERVAL: Duration = Duration::from_millis(500);
 pub struct NatsBroker {
     shared: Arc<Shared>,
     link: watch::Receiver<Link>,
-    starts: mpsc::Sender<Start>,
+    reader: Arc<Reader>,
     closing: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     _close_on_drop: DropGuard,
@@ -67,15 +69,6 @@ struct Signals {
     complained: AtomicBool,
     woken: Notify,
     meter: Arc<BrokerMeter>,
-}
-
-/// A subscription to begin.
-struct Start {
-    subject: String,
-    inbox: Arc<dyn Inbox>,
-    handle: AbortHandle,
-    registration: AbortRegistration,
-    begun: oneshot::Sender<Result<(), async_nats::SubscribeError>>,
 }
 
 impl NatsBroker {
@@ -106,27 +99,27 @@ impl NatsBroker {
             .connection_timeout(Duration::from_secs(2))
             .ping_interval(PING_INTERVAL)
             .client_capacity(CLIENT_CAPACITY)
-            .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .event_callback(move |event| {
                 told.note(&event);
                 std::future::ready(())
             })
-            .connect(servers)
+            .connect(servers.clone())
             .await
             .map_err(refused)?;
 
         let closing = CancellationToken::new();
         let shared = Arc::new(Shared { client, meter });
-        let (starts, receiver) = mpsc::channel(1024);
         let mut link = signals.link.subscribe();
+        let told = signals.clone();
+        let reader = Reader::new(name, shared.meter.clone(), move |change| told.note_reader(change));
         let tasks = vec![
-            tokio::spawn(drive(shared.clone(), receiver, closing.clone())),
-            tokio::spawn(signals.watch(shared.client.clone(), closing.clone())),
+            tokio::spawn(reader.clone().run(servers, closing.clone())),
+            tokio::spawn(signals.watch(shared.client.clone(), reader.clone(), closing.clone())),
         ];
         // Whoever starts beside a running server finds the link up.
         let _ = tokio::time::timeout(PATIENCE, link.wait_for(|link| link.up)).await;
         let _close_on_drop = closing.clone().drop_guard();
-        Ok(Self { shared, link, starts, closing, tasks: Mutex::new(tasks), _close_on_drop })
+        Ok(Self { shared, link, reader, closing, tasks: Mutex::new(tasks), _close_on_drop })
     }
 
     /// Sends what is on its way, ends all subscriptions and waits for the tasks.
@@ -259,6 +252,13 @@ impl Signals {
         self.woken.notify_one();
     }
 
+    fn note_reader(&self, change: Change) {
+        if change == Change::LameDuck {
+            self.lost.store(true, Ordering::Release);
+        }
+        self.woken.notify_one();
+    }
+
     fn set_down(&self) {
         self.meter.link_up.set(0.0);
         self.link.send_if_modified(|link| std::mem::replace(&mut link.up, false));
@@ -272,10 +272,10 @@ impl Signals {
     }
 
     /// Keeps the link's state true until closing. Connections are counted by
-    /// the driver itself, so that no reconnect passes unseen.
-    async fn watch(self: Arc<Self>, client: Client, closing: CancellationToken) {
+    /// those who make them, so that no reconnect passes unseen.
+    async fn watch(self: Arc<Self>, client: Client, reader: Arc<Reader>, closing: CancellationToken) {
         let stats = client.statistics();
-        let mut connection = 0;
+        let mut connection = (0, 0);
         let mut raised = Instant::now();
         let mut tick = tokio::time::interval(CHECK_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -286,18 +286,16 @@ impl Signals {
                 () = closing.cancelled() => return self.set_down(),
             }
             let connects = stats.connects.load(Ordering::Acquire);
-            if client.connection_state() != State::Connected {
+            let Some(hearing) = reader.connection().filter(|_| client.connection_state() == State::Connected)
+            else {
                 self.set_down();
-            } else if connects != connection || !self.link.borrow().up {
-                // Up means that the subscriptions are with the server again: a
-                // flush passes through the driver's queue behind them.
-                if !matches!(tokio::time::timeout(PATIENCE, client.flush()).await, Ok(Ok(()))) {
-                    continue;
-                }
-                if connection != 0 {
+                continue;
+            };
+            if (connects, hearing) != connection || !self.link.borrow().up {
+                if connection != (0, 0) {
                     self.meter.reconnects.increment(1);
                 }
-                connection = connects;
+                connection = (connects, hearing);
                 self.meter.link_up.set(1.0);
                 self.raise();
             } else if raised.elapsed() >= LOSS_INTERVAL && self.lost.swap(false, Ordering::AcqRel) {
@@ -305,52 +303,6 @@ impl Signals {
                 self.raise();
             }
         }
-    }
-}
-
-/// Runs all subscriptions, in one task: there is one for every user and room,
-/// and a task for each would cost more than what it does.
-async fn drive(shared: Arc<Shared>, mut starts: mpsc::Receiver<Start>, closing: CancellationToken) {
-    let mut running = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            start = starts.recv() => match start {
-                Some(start) => running.push(start.run(shared.clone())),
-                None => break,
-            },
-            Some(()) = running.next(), if !running.is_empty() => {}
-            () = closing.cancelled() => break,
-        }
-    }
-    // Drained subscriptions end by themselves once they have handed over the rest.
-    if shared.client.connection_state() == State::Connected {
-        let rest = async { while running.next().await.is_some() {} };
-        let _ = tokio::time::timeout(PATIENCE, rest).await;
-    }
-}
-
-impl Start {
-    /// From the request to the server to the end of the subscription. What
-    /// stays in memory for each is small, apart from the driver's channel.
-    async fn run(self, shared: Arc<Shared>) {
-        let Start { subject, inbox, handle, registration, begun } = self;
-        let listen = async move {
-            // Boxed, because it is large and soon over.
-            let mut messages = match Box::pin(shared.client.subscribe(subject)).await {
-                Ok(messages) => messages,
-                Err(error) => return drop(begun.send(Err(error))),
-            };
-            let _ = begun.send(Ok(()));
-            while let Some(message) = messages.next().await {
-                if handle.is_aborted() {
-                    return;
-                }
-                shared.meter.received.increment(1);
-                inbox.receive(&message.subject, message.payload);
-            }
-        };
-        // Aborted is how a subscription ends.
-        let _ = Abortable::new(listen, registration).await;
     }
 }
 
@@ -372,30 +324,13 @@ impl Broker for NatsBroker {
         if self.closing.is_cancelled() {
             return Err(away(io::Error::other("the broker was closed")));
         }
-        let (handle, registration) = AbortHandle::new_pair();
-        let (begun, wait) = oneshot::channel();
-        let start = Start { subject, inbox, handle: handle.clone(), registration, begun };
-        if self.starts.send(start).await.is_err() {
-            return Err(away(io::Error::other("the broker was closed")));
-        }
+        let id = self.reader.subscribe(&subject, inbox);
         self.shared.meter.subscriptions.increment(1);
-        let shared = self.shared.clone();
-        let subscription = Subscription::new(move || {
-            handle.abort();
-            shared.meter.subscriptions.decrement(1);
-        });
-        let mut link = self.link.clone();
-        tokio::select! {
-            biased;
-            begun = wait => match begun {
-                Ok(Ok(())) => Ok(subscription),
-                Ok(Err(error)) => Err(away(error)),
-                Err(_) => Err(away(io::Error::other("the broker was closed"))),
-            },
-            // It is on its way to the server when the server is back.
-            _ = link.wait_for(|link| !link.up) => Ok(subscription),
-            () = tokio::time::sleep(PATIENCE) => Ok(subscription),
-        }
+        let (reader, meter) = (self.reader.clone(), self.shared.meter.clone());
+        Ok(Subscription::new(move || {
+            reader.unsubscribe(id);
+            meter.subscriptions.decrement(1);
+        }))
     }
 
     fn link(&self) -> watch::Receiver<Link> {
