@@ -1,5 +1,6 @@
 //! What `deploy/` says is what the program does: its names of settings, its
-//! versions, its copies of files.
+//! versions, its copies of files. What needs tools of others is checked by
+//! `cargo xtask deploy-check`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -190,4 +191,133 @@ fn versions_agree() {
     for image in servers {
         assert!(images(&compose).contains(&image), "the compose file has another {image}");
     }
+}
+
+#[test]
+fn every_value_has_a_default_and_is_tried() {
+    let values = read(&chart().join("values.yaml"));
+    let sets = texts(&chart().join("ci"));
+    assert!(sets.len() >= 8, "there are {} sets of values", sets.len());
+    let schema = schema();
+    for (name, part) in schema["properties"].as_object().unwrap() {
+        // Helm's own.
+        if name == "global" {
+            continue;
+        }
+        assert!(values.contains(&format!("\n{name}:")), "{name} is not in values.yaml");
+        let tried = sets.iter().any(|(_, set)| set.lines().any(|line| line.starts_with(&format!("{name}:"))));
+        // These only move to other places what is tried with its defaults.
+        let passive = ["podSecurityContext", "containerSecurityContext", "probes"].contains(&name.as_str());
+        assert!(tried || passive, "no set of values in ci/ has {name}");
+        for inner in part["properties"].as_object().into_iter().flat_map(|inner| inner.keys()) {
+            // Unset, they are the image's.
+            let optional = ["supplementalGroups", "seLinuxOptions", "privileged"].contains(&inner.as_str())
+                || name == "containerSecurityContext";
+            assert!(
+                optional || values.contains(&format!("  {inner}:")),
+                "{name}.{inner} is not in values.yaml"
+            );
+        }
+    }
+}
+
+#[test]
+fn whatever_is_to_be_refused_says_why() {
+    let sets = texts(&deploy().join("checks/refused"));
+    assert!(!sets.is_empty(), "nothing is refused");
+    for (file, text) in sets {
+        assert!(text.starts_with("# says: "), "{} does not say what it is refused with", file.display());
+    }
+}
+
+#[test]
+fn the_load_test_of_the_chart_has_flags_that_there_are() {
+    let sources = texts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/src"));
+    let lines: Vec<_> =
+        [vec![(PathBuf::new(), read(&chart().join("values.yaml")))], texts(&chart().join("ci"))].concat();
+    let args = lines.iter().flat_map(|(_, text)| text.lines()).filter(|line| line.contains("args: [--"));
+    let flags: BTreeSet<_> = args
+        .flat_map(|line| line.split(['[', ' ', ',', ']']))
+        .filter_map(|word| word.strip_prefix("--"))
+        .map(|flag| flag.replace('-', "_"))
+        .collect();
+    assert!(flags.contains("pairs"), "not understood: {flags:?}");
+    for flag in flags {
+        let is_field = |(_, text): &(PathBuf, String)| text.contains(&format!("    {flag}: "));
+        assert!(sources.iter().any(is_field), "carillon-loadtest has no --{flag}");
+    }
+}
+
+#[test]
+fn the_image_is_reproducible_and_not_root() {
+    let file = read(&deploy().join("container/Containerfile"));
+    let mut stages = BTreeSet::new();
+    for line in file.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+        let (base, name) = line.split_once(" AS ").unwrap_or((line, ""));
+        let variable = base.trim_start_matches("${").trim_end_matches('}');
+        let argument = file.lines().find_map(|line| line.strip_prefix(&format!("ARG {variable}=")));
+        let pinned =
+            argument.is_some_and(|value| value.contains("@sha256:")) || base.ends_with("@${RUST_DIGEST}");
+        assert!(pinned || stages.contains(base), "{base} may be another one tomorrow");
+        stages.insert(name);
+    }
+    assert!(file.contains("ARG RUST_DIGEST=sha256:") && file.contains("SOURCE_DATE_EPOCH"), "times get in");
+    for build in file.lines().filter(|line| line.contains("cargo build")) {
+        assert!(build.contains("--release --locked"), "another Cargo.lock gets in: {build}");
+    }
+    let last = file.rsplit("\nFROM ").next().unwrap();
+    assert!(last.starts_with("runtime\n"), "the image has a compiler in it");
+    assert!(file.contains("\nUSER 65532:65532\n"), "the image runs as root");
+}
+
+#[test]
+fn the_compose_set_mounts_what_is_there() {
+    let folder = deploy().join("compose");
+    let compose = read(&folder.join("compose.yaml"));
+    let words = compose.split(|c: char| c.is_whitespace() || "[]\",".contains(c));
+    let hosts: BTreeSet<_> =
+        words.filter(|word| word.starts_with('.')).filter_map(|word| Some(word.split_once(':')?.0)).collect();
+    assert!(hosts.len() >= 4, "not understood: {hosts:?}");
+    for host in hosts {
+        assert!(folder.join(host).exists(), "compose.yaml mounts {host}");
+    }
+}
+
+/// The compose set starts without anything being set up by hand.
+#[test]
+fn the_compose_set_makes_secrets_that_the_program_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["gateway", "dispatcher", "postgres", "nats", "redis", "grafana"] {
+        fs::create_dir(folder.path().join(part)).unwrap();
+    }
+    let make = || {
+        let script = deploy().join("compose/make-secrets.sh");
+        let status =
+            Command::new("sh").arg(script).arg(folder.path()).env_remove("CARILLON_JWT_SECRET").status();
+        assert!(status.unwrap().success());
+        let secrets: BTreeSet<_> = texts(folder.path()).into_iter().collect();
+        secrets
+    };
+    let first = make();
+    assert!(first == make(), "a second start changes secrets");
+    for (file, text) in &first {
+        assert!(!text.is_empty(), "{} is empty", file.display());
+    }
+
+    let run = |part: &str, args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_carillon"))
+            .args(args)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("CARILLON_CONFIG", folder.path().join(part).join("carillon.toml"))
+            .env("CARILLON_DISPATCHER_URL", "http://dispatcher:7070")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run("gateway", &["check-config", "gateway"]);
+    run("dispatcher", &["check-config", "dispatcher"]);
+    // Signed with the key of the gateways, without another word.
+    assert_eq!(run("gateway", &["token", "--user", "ana"]).trim().split('.').count(), 3);
 }
