@@ -114,3 +114,17 @@ scaleDown:
   policies:
     - {type: Pods, value: 1, periodSeconds: 300}
 {{- end }}
+
+{{/* How many pods, of a Deployment's spec: {root, component, values}. A scaler's number is
+     not ours to set. But a number that is taken out counts as 1 until the scaler says
+     otherwise, which would send everybody elsewhere: so it stays what it is. */}}
+{{- define "carillon.replicas" -}}
+{{- if eq .values.autoscaling.kind "none" -}}
+replicas: {{ .values.replicas }}
+{{- else }}
+{{- $name := printf "%s-%s" (include "carillon.fullname" .root) .component }}
+{{- with lookup "apps/v1" "Deployment" .root.Release.Namespace $name -}}
+replicas: {{ .spec.replicas }}
+{{- end }}
+{{- end }}
+{{- end }}

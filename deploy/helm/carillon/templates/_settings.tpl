@@ -194,6 +194,9 @@ CARILLON_DATA_DIR: /data
 {{- if and .Values.loadTest.enabled (not (include "carillon.jwtSecretEnv" .)) }}
 {{- $wrong = append $wrong "loadTest: makes tokens with the secret of auth.jwtSecret or auth.existingSecret" }}
 {{- end }}
+{{- if and .Values.loadTest.enabled (or $auth.issuer $auth.audience) }}
+{{- $wrong = append $wrong "loadTest: its tokens have neither an issuer nor an audience, which auth asks for" }}
+{{- end }}
 {{- if $wrong }}
 {{- fail (printf "\n\n  - %s\n" (join "\n  - " $wrong)) }}
 {{- end }}
