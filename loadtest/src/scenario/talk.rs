@@ -289,10 +289,11 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
             let spared = own.filter(|own| plan.wire.may_spare_the_sender() && !heard.knows(*own));
             let due = Heard::of(&messages, spared);
             if (heard.order, heard.count) != (due.order, due.count) {
-                tally.violations.push(format!(
-                    "room {number}, member {member}: heard {} messages, the store has {} in its order",
-                    heard.count, due.count
-                ));
+                tally.violations.push(if heard.count == due.count {
+                    format!("room {number}, member {member}: heard another order than the store's")
+                } else {
+                    format!("room {number}, member {member}: heard {} of {}", heard.count, due.count)
+                });
             }
         }
     }
