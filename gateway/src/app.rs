@@ -7,6 +7,7 @@ use crate::auth::Authenticator;
 use crate::hub::Hub;
 use crate::presence::PresenceKeeper;
 use crate::settings::Settings;
+use crate::vocabulary::Desk;
 
 /// One gateway.
 pub struct App {
@@ -16,6 +17,8 @@ pub struct App {
     pub authenticator: Arc<Authenticator>,
     /// Who is connected, cluster-wide.
     pub presence: PresenceKeeper,
+    /// Does what is asked for in the vocabulary.
+    pub desk: Arc<Desk>,
     /// Limits and times.
     pub settings: Settings,
     /// WebSockets open now.

@@ -1,18 +1,14 @@
 //! One client's connection: the task that owns the socket, reads it, writes it,
 //! and runs the session's actions.
 //!
-//! Reading lends a buffer of the thread for the time of one read, writing sends
-//! whatever waits in one vectored call: an idle connection holds no buffer. What
-//! happens once in a connection's life is boxed, so that its future does not
-//! make room for it all the time.
+//! What happens once in a connection's life is boxed, so that its future does
+//! not make room for it all the time.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use proto::v1::{Error, Pong, server_frame::Body};
 use proto::{CloseCode, Encoding, ErrorCode};
 use tokio::net::TcpStream;
@@ -25,26 +21,16 @@ use crate::metrics;
 use crate::outbound::{Closing, Outbound};
 use crate::requests;
 use crate::session::{Action, Session};
+use crate::socket::{self, Socket};
 use crate::websocket::{Decoder, Incoming, encode};
 use crate::wire::{self, Wire};
 
-/// Most that one read takes, and so the size of a thread's buffer.
-const READ_BYTES: usize = 64 * 1024;
-/// Most pieces in one vectored write.
-const WRITE_PIECES: usize = 64;
 /// How long a closing connection may take to write what is left.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the client may take to hang up after our close.
-const HANG_UP_PATIENCE: Duration = Duration::from_secs(2);
-
-thread_local! {
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-}
-
 /// A connection whose handshake is done.
 pub struct Connection {
     app: Arc<App>,
-    stream: TcpStream,
+    socket: Socket,
     encoding: Encoding,
     decoder: Decoder,
     session: Session,
@@ -53,13 +39,11 @@ pub struct Connection {
     expires_at: Option<i64>,
     /// Read from the socket and not looked at yet, while too much is in flight.
     unread: Vec<u8>,
-    /// Taken from the queue and not written yet.
-    writing: VecDeque<Bytes>,
     /// How it ends, once that is settled.
     closing: Option<Closing>,
     /// No more of its frames are looked at: it is being closed.
     deaf: bool,
-    /// The close frame is in `writing`.
+    /// The close frame is on its way.
     said_goodbye: bool,
     last_heard: Instant,
     opened: Instant,
@@ -82,13 +66,12 @@ impl Connection {
             session: Session::new(&app.settings, now.into_std()),
             outbound: Arc::new(Outbound::new(app.settings.max_outbound_bytes)),
             app,
-            stream,
+            socket: Socket::new(stream),
             encoding,
             client: None,
             expires_at: None,
             // Copied: converted, it would keep the whole buffer of the handshake.
             unread: unread.to_vec(),
-            writing: VecDeque::new(),
             closing: None,
             deaf: false,
             said_goodbye: false,
@@ -119,10 +102,10 @@ impl Connection {
         let mut gives_up = false;
         loop {
             self.take();
-            let blocked = self.write()?;
+            let blocked = self.socket.write(&self.outbound, self.app.hub.metrics())?;
             if self.closing.is_some() {
-                if self.writing.is_empty() {
-                    return Box::pin(self.hang_up()).await;
+                if self.socket.is_written() {
+                    return Box::pin(self.socket.hang_up()).await;
                 }
                 if !std::mem::replace(&mut gives_up, true) {
                     timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
@@ -141,7 +124,7 @@ impl Connection {
             let outbound = self.outbound.clone();
             tokio::select! {
                 () = std::future::poll_fn(|context| outbound.poll_signalled(context)) => {}
-                ready = self.stream.readable(), if reads => {
+                ready = self.socket.readable(), if reads => {
                     ready?;
                     match self.read()? {
                         Read::HungUp => return Ok(()),
@@ -149,7 +132,7 @@ impl Connection {
                         Read::Interrupted(to_authenticate) => Box::pin(self.authenticate(to_authenticate)).await,
                     }
                 }
-                ready = self.stream.writable(), if blocked => ready?,
+                ready = self.socket.writable(), if blocked => ready?,
                 () = timer.as_mut() => {
                     if gives_up {
                         return Ok(()); // It does not even read its close.
@@ -168,21 +151,20 @@ impl Connection {
     }
 
     fn read(&mut self) -> io::Result<Read> {
-        READ_BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
-            Ok(0) => Ok(Read::HungUp),
-            Ok(count) => {
-                self.app.hub.metrics().bytes_in.increment(count as u64);
-                self.last_heard = Instant::now();
-                self.pinged = false;
-                let mut input = &buffer[..count];
-                let interrupted = self.frames(&mut input);
-                if !input.is_empty() {
-                    self.unread = input.to_vec();
-                }
-                Ok(interrupted.map_or(Read::Frames, Read::Interrupted))
+        socket::lend(|buffer| {
+            let count = match self.socket.try_read(buffer, self.app.hub.metrics())? {
+                Some(0) => return Ok(Read::HungUp),
+                Some(count) => count,
+                None => return Ok(Read::Frames),
+            };
+            self.last_heard = Instant::now();
+            self.pinged = false;
+            let mut input = &buffer[..count];
+            let interrupted = self.frames(&mut input);
+            if !input.is_empty() {
+                self.unread = input.to_vec();
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Frames),
-            Err(error) => Err(error),
+            Ok(interrupted.map_or(Read::Frames, Read::Interrupted))
         })
     }
 
@@ -225,7 +207,7 @@ impl Connection {
             }
             (Incoming::Pong, _) => return None,
             (Incoming::Close { code, .. }, _) => {
-                self.writing.push_back(encode::close_answer(code));
+                self.socket.push(encode::close_answer(code));
                 (self.deaf, self.said_goodbye) = (true, true);
                 self.closing = Some(Closing::with(CloseCode::Normal));
                 return None;
@@ -320,80 +302,19 @@ impl Connection {
 
     /// Moves what waits in the queue to where it is written from.
     fn take(&mut self) {
-        let mut taken = self.outbound.take();
-        if self.writing.is_empty() {
-            self.writing = taken.frames;
-        } else {
-            self.writing.append(&mut taken.frames);
-        }
+        let taken = self.outbound.take();
+        self.socket.queue(taken.frames);
         if let Some(closing) = taken.closing
             && !std::mem::replace(&mut self.said_goodbye, true)
         {
             if closing.code == CloseCode::SlowReader {
                 // What it has not read is given up: it will resume.
-                self.writing.truncate(1);
+                self.socket.give_up();
             }
             self.deaf = true;
-            self.writing.push_back(encode::close(closing.code, &closing.reason));
+            self.socket.push(encode::close(closing.code, &closing.reason));
             self.closing = Some(closing);
         }
-    }
-
-    /// Writes what it can in as few calls as possible. `true`: the socket takes no more now.
-    fn write(&mut self) -> io::Result<bool> {
-        while !self.writing.is_empty() {
-            let mut pieces = [IoSlice::new(&[]); WRITE_PIECES];
-            let mut count = 0;
-            for (piece, frames) in pieces.iter_mut().zip(&self.writing) {
-                *piece = IoSlice::new(frames);
-                count += 1;
-            }
-            match self.stream.try_write_vectored(&pieces[..count]) {
-                Ok(written) => {
-                    self.wrote(written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(error) => return Err(error),
-            }
-        }
-        self.writing = VecDeque::new();
-        Ok(false)
-    }
-
-    fn wrote(&mut self, written: usize) {
-        self.outbound.written(written);
-        self.app.hub.metrics().bytes_out.increment(written as u64);
-        self.app.hub.metrics().writes.increment(1);
-        let mut left = written;
-        while let Some(first) = self.writing.front_mut() {
-            if left < first.len() {
-                first.advance(left);
-                break;
-            }
-            left -= first.len();
-            self.writing.pop_front();
-        }
-    }
-
-    /// Ends the connection so that the client gets the close frame: what it still
-    /// sends is read and dropped, or the kernel would answer it with a reset.
-    async fn hang_up(&mut self) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
-
-        self.stream.shutdown().await?;
-        let drain = async {
-            let mut rest = [0; 1024];
-            loop {
-                self.stream.readable().await?;
-                match self.stream.try_read(&mut rest) {
-                    Ok(0) => return io::Result::Ok(()),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        };
-        tokio::time::timeout(HANG_UP_PATIENCE, drain).await.unwrap_or(Ok(()))
     }
 
     /// When something of the clock's is due next.

@@ -35,6 +35,9 @@ mod rest;
 mod server;
 mod session;
 mod settings;
+mod socket;
+mod socketio;
+pub mod vocabulary;
 mod websocket;
 mod wire;
 
@@ -42,6 +45,7 @@ pub use auth::{Authenticator, Identity};
 pub use link::{Endpoints, Link, NodeService};
 pub use metrics::describe as describe_metrics;
 pub use settings::Settings;
+use vocabulary::{Desk, Vocabulary};
 
 /// What a gateway stands on.
 pub struct Deps {
@@ -53,10 +57,9 @@ pub struct Deps {
     pub dispatchers: Endpoints,
     /// Checks tokens.
     pub authenticator: Arc<Authenticator>,
+    /// The words of Socket.IO front ends.
+    pub vocabulary: Arc<Vocabulary>,
 }
-
-/// After this a typing sign stops by itself.
-const TYPING_EXPIRY: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// A gateway that is connected to its dispatchers and serves nobody yet.
 pub struct Gateway {
@@ -78,13 +81,16 @@ impl Gateway {
             tasks.clone(),
             stop.clone(),
         );
+        let typing_expiry = deps.vocabulary.typing_expiry;
         let hub =
-            hub::Hub::start(deps.broker, link, metrics, TYPING_EXPIRY, tasks.clone(), stop.clone()).await?;
+            hub::Hub::start(deps.broker, link, metrics, typing_expiry, tasks.clone(), stop.clone()).await?;
         let limit = settings.presence_room_limit;
         let presence =
             presence::PresenceKeeper::start(deps.presence, hub.clone(), limit, &tasks, stop.clone());
+        let desk = Desk::new(hub.link().clone(), presence.port(), deps.vocabulary);
         let app = Arc::new(app::App {
             hub,
+            desk: Arc::new(desk),
             authenticator: deps.authenticator,
             presence,
             settings,
@@ -107,6 +113,7 @@ impl Gateway {
             link: self.app.hub.link().clone(),
             authenticator: self.app.authenticator.clone(),
             presence: self.app.presence.port(),
+            desk: self.app.desk.clone(),
             settings: self.app.settings.clone(),
         };
         let router = rest::router(state)

@@ -1,6 +1,7 @@
 //! Server frames as WebSocket frames: encoded once per wire format, shared by
 //! every client that gets them.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -8,18 +9,27 @@ use proto::v1::ServerFrame;
 use proto::{Encoding, Seq};
 
 use crate::client::Client;
+use crate::socketio::SocketIoWire;
+use crate::vocabulary::Vocabulary;
 use crate::websocket::{Opcode, encode};
 
 /// How a client's frames are written.
 pub enum Wire {
     /// The native protocol.
     Native(Encoding),
+    /// Socket.IO events, in a vocabulary.
+    SocketIo(Box<SocketIoWire>),
 }
 
 /// One frame for one client.
 pub fn single(wire: &Wire, frame: &ServerFrame) -> Bytes {
     match wire {
         Wire::Native(encoding) => native(*encoding, frame),
+        Wire::SocketIo(wire) => {
+            let mut bytes = Vec::with_capacity(256);
+            wire.vocabulary().project(frame, &mut bytes);
+            bytes.into()
+        }
     }
 }
 
@@ -45,7 +55,7 @@ fn append(encoding: Encoding, frame: &ServerFrame, to: &mut Vec<u8>) {
 pub struct Shared {
     /// In order; ephemeral frames have seq 0.
     frames: Vec<ServerFrame>,
-    encoded: [OnceLock<Encoded>; 2],
+    encoded: [OnceLock<Encoded>; 3],
 }
 
 #[derive(Debug)]
@@ -54,6 +64,19 @@ struct Encoded {
     bytes: Bytes,
     /// Where each frame begins.
     starts: Vec<usize>,
+    /// What those whose own doing it is do not hear.
+    own: Vec<Own>,
+}
+
+/// A part of the bytes that one connection is spared: its own doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    /// Where it is.
+    pub bytes: Range<usize>,
+    /// Whose doing it is.
+    pub user: String,
+    /// The key of the send: tells which connection.
+    pub key: String,
 }
 
 impl Shared {
@@ -84,6 +107,17 @@ impl Shared {
                 let encoded = self.encoded[*encoding as usize].get_or_init(|| self.encode_native(*encoding));
                 client.outbound.push(encoded.from(skip));
             }
+            Wire::SocketIo(wire) => {
+                let frames = &self.frames[skip..];
+                if wire.takes(frames, client) {
+                    return true;
+                }
+                let encoded = self.encoded[2].get_or_init(|| self.project(wire.vocabulary()));
+                let bytes = encoded.without(skip, |own| wire.is_own(client, own));
+                if !bytes.is_empty() {
+                    client.outbound.push(bytes);
+                }
+            }
         }
         true
     }
@@ -93,17 +127,23 @@ impl Shared {
     }
 
     fn encode_native(&self, encoding: Encoding) -> Encoded {
-        self.encode(|frame, bytes| append(encoding, frame, bytes))
+        self.encode(|frame, bytes, _| append(encoding, frame, bytes))
     }
 
-    fn encode(&self, mut write: impl FnMut(&ServerFrame, &mut Vec<u8>)) -> Encoded {
+    /// All clients of one gateway speak one vocabulary.
+    fn project(&self, vocabulary: &Vocabulary) -> Encoded {
+        self.encode(|frame, bytes, own| own.extend(vocabulary.project(frame, bytes)))
+    }
+
+    fn encode(&self, mut write: impl FnMut(&ServerFrame, &mut Vec<u8>, &mut Vec<Own>)) -> Encoded {
         let mut bytes = Vec::with_capacity(256 * self.frames.len());
         let mut starts = Vec::with_capacity(self.frames.len());
+        let mut own = Vec::new();
         for frame in &self.frames {
             starts.push(bytes.len());
-            write(frame, &mut bytes);
+            write(frame, &mut bytes, &mut own);
         }
-        Encoded { bytes: bytes.into(), starts }
+        Encoded { bytes: bytes.into(), starts, own }
     }
 }
 
@@ -112,4 +152,28 @@ impl Encoded {
     fn from(&self, frame: usize) -> Bytes {
         self.bytes.slice(self.starts[frame]..)
     }
+
+    /// Everything from this frame on but what is this client's own: copied only
+    /// for the one that has something of its own in it.
+    fn without(&self, frame: usize, is_own: impl Fn(&Own) -> bool) -> Bytes {
+        let start = self.starts[frame];
+        let behind = self.own.iter().filter(|own| own.bytes.start >= start);
+        let spared: Vec<&Own> = behind.filter(|own| is_own(own)).collect();
+        if spared.is_empty() {
+            return self.from(frame);
+        }
+        cut(&self.bytes[start..], start, spared).into()
+    }
+}
+
+/// `bytes`, which begin at `start` of what the parts count from, without the parts.
+pub fn cut<'a>(bytes: &[u8], start: usize, parts: impl IntoIterator<Item = &'a Own>) -> Vec<u8> {
+    let mut left = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for own in parts {
+        left.extend_from_slice(&bytes[from..own.bytes.start - start]);
+        from = own.bytes.end - start;
+    }
+    left.extend_from_slice(&bytes[from..]);
+    left
 }

@@ -29,6 +29,7 @@ pub async fn run(config: config::Gateway, life: Life) -> anyhow::Result<()> {
             presence,
             dispatchers: Endpoints::Remote(dispatcher_urls),
             authenticator,
+            vocabulary: edge.vocabulary.clone(),
         },
         edge.settings,
     )

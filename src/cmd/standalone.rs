@@ -60,6 +60,7 @@ pub async fn run(config: Standalone, life: Life) -> anyhow::Result<()> {
             presence,
             dispatchers: Endpoints::Local(BoxCloneSyncService::new(service)),
             authenticator: super::authenticator(&edge, keys)?,
+            vocabulary: edge.vocabulary.clone(),
         },
         edge.settings.clone(),
     )

@@ -1,11 +1,13 @@
 //! What each role needs to know.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::PresenceTimes;
 use gateway::Authenticator;
 use gateway::auth::Keys;
+use gateway::vocabulary::Vocabulary;
 use tracing_subscriber::EnvFilter;
 
 use super::reader::Reader;
@@ -67,6 +69,8 @@ pub struct Edge {
     pub settings: gateway::Settings,
     /// How long presence waits.
     pub presence: PresenceTimes,
+    /// The words of Socket.IO front ends.
+    pub vocabulary: Arc<Vocabulary>,
 }
 
 /// Everything in one process.
@@ -251,13 +255,8 @@ fn edge(reader: &mut Reader<'_>, process: &Process) -> Edge {
         let text = format!("must be longer than drain_spread, which is {:?}", settings.drain_spread);
         reader.mistake("stop_timeout", reader.source("stop_timeout").or(reader.source("drain_spread")), text);
     }
-    if reader.given("guests", value::boolean) {
-        reader.warn("guests are let in by no protocol of this version: everybody needs a token");
-    }
-    // Checked for form only, so that one file serves this version and the next.
-    if reader.given("vocabulary", value::text) != "sessions" {
-        reader.warn("vocabulary is for Socket.IO clients, which this version does not speak to");
-    }
+    let mut vocabulary = reader.given("vocabulary", value::vocabulary);
+    vocabulary.guests |= reader.given("guests", value::boolean);
     if settings.token_in_query {
         reader.warn("token_in_query: tokens in URLs end up in the logs of proxies and browsers");
     }
@@ -273,6 +272,7 @@ fn edge(reader: &mut Reader<'_>, process: &Process) -> Edge {
         leeway: reader.given("jwt_leeway", |text| value::time(text, Duration::ZERO..=HOUR)),
         settings,
         presence,
+        vocabulary: Arc::new(vocabulary),
     }
 }
 

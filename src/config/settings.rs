@@ -215,14 +215,14 @@ fn tokens() -> Vec<Setting> {
         setting(
             "guests",
             "BOOL",
-            "Let people in without a token, where a client's protocol knows guests; the native one does not",
+            "Let people in without a token, under a name, over Socket.IO; the vocabulary `lobby` always does",
         )
         .of(EDGE)
         .default(false),
         setting(
             "vocabulary",
-            "NAME",
-            "Which names Socket.IO clients use; this version speaks its own protocol only",
+            "NAME|FILE",
+            "The words of Socket.IO clients: sessions, rooms, chats, lobby, conversations, or a TOML file",
         )
         .of(EDGE)
         .default("sessions"),

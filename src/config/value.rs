@@ -1,6 +1,8 @@
 //! From text to values. An error says what would be right, and never repeats
 //! the text: it may be a secret in the wrong place.
 
+use gateway::vocabulary::Vocabulary;
+use gateway::vocabulary::load::{Mistake, SHIPPED};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -147,6 +149,22 @@ pub fn origin(text: &str) -> Parsed<String> {
 /// Text that is not empty.
 pub fn text(text: &str) -> Parsed<String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// A vocabulary that ships with us, by name, or one in a file.
+pub fn vocabulary(name: &str) -> Parsed<Vocabulary> {
+    if let Some(text) = Vocabulary::shipped(name) {
+        return Vocabulary::parse(text).map_err(|mistakes| told(name, &mistakes));
+    }
+    let shipped = SHIPPED.map(|(name, _)| name).join(", ");
+    let text = std::fs::read_to_string(name)
+        .map_err(|error| format!("must be {shipped}, or a file: this one cannot be read: {error}"))?;
+    Vocabulary::parse(&text).map_err(|mistakes| told(name, &mistakes))
+}
+
+fn told(name: &str, mistakes: &[Mistake]) -> String {
+    let told: Vec<String> = mistakes.iter().map(|mistake| format!("    {name}:{mistake}")).collect();
+    format!("must be a vocabulary:\n{}", told.join("\n"))
 }
 
 /// A URL without what stands before its `@`, and without passwords in its query.

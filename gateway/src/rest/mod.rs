@@ -20,6 +20,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::auth::Authenticator;
 use crate::link::Link;
 use crate::settings::Settings;
+use crate::vocabulary::Desk;
 
 mod health;
 mod messages;
@@ -28,6 +29,7 @@ mod presence;
 mod problem;
 mod request;
 mod rooms;
+mod spoken;
 
 pub use problem::problem;
 use problem::{Answer, Problem};
@@ -41,6 +43,8 @@ pub struct RestState {
     pub authenticator: Arc<Authenticator>,
     /// Who is online.
     pub presence: Arc<dyn bus::Presence>,
+    /// Does what is asked for in the vocabulary.
+    pub desk: Arc<Desk>,
     /// Limits and allowed origins.
     pub settings: Settings,
 }
@@ -52,6 +56,7 @@ type Shared = axum::extract::State<Arc<RestState>>;
 pub fn router(state: RestState) -> Router {
     let body_limit = state.settings.max_frame_bytes;
     let cors = cors(&state.settings.allowed_origins);
+    let spoken = spoken::routes(&state.desk.vocabulary().routes);
     let router = Router::new()
         .route("/v1/rooms", get(rooms::list).post(rooms::create))
         .route("/v1/rooms/{room}", get(rooms::get).patch(rooms::rename).delete(rooms::delete))
@@ -70,6 +75,7 @@ pub fn router(state: RestState) -> Router {
         .route("/v1/presence", get(presence::look))
         .route("/v1/users/{user}/disconnect", post(notifications::disconnect))
         .route("/health", get(health::health))
+        .merge(spoken)
         .fallback(|| async { Problem::from(ErrorCode::NotFound.with("no such path")) })
         .method_not_allowed_fallback(|| async {
             Problem::from(ErrorCode::MethodNotAllowed.with("the path does not take this method"))

@@ -24,6 +24,11 @@ impl Problem {
         self
     }
 
+    /// What was refused, and why.
+    pub fn error(&self) -> &v1::Error {
+        &self.error
+    }
+
     /// A dispatcher has answered something else than was asked.
     pub fn unexpected() -> Self {
         tracing::error!("a dispatcher's answer does not fit the request");

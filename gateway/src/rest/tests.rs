@@ -13,6 +13,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::auth::Keys;
 use crate::link::Endpoints;
+use crate::vocabulary::{Desk, Vocabulary};
 
 const SECRET: &[u8] = b"a secret of the issuer, long enough";
 const ORIGIN: &str = "https://chat.example.com";
@@ -40,7 +41,10 @@ fn routes(stopping: bool) -> Router {
     );
     let presence = Arc::new(bus::local::LocalPresence::new("node", bus::PresenceTimes::default()));
     let authenticator = Arc::new(Authenticator::new(Keys::Hs256(SECRET.to_vec())).unwrap());
-    router(RestState { link, authenticator, presence, settings })
+    let words = Vocabulary::shipped("sessions").expect("it ships");
+    let words = Arc::new(Vocabulary::parse(words).expect("it is right"));
+    let desk = Arc::new(Desk::new(link.clone(), presence.clone(), words));
+    router(RestState { link, authenticator, presence, desk, settings })
         .merge(Router::new().route("/elsewhere", get(|| async { "merged" })))
 }
 

@@ -6,9 +6,10 @@
 //! rules of its own: every ask becomes the same commands and questions that the
 //! native protocol makes.
 //!
-//! `load` reads the file and tells every mistake with its line; `input` makes an
-//! ask of a payload; `perform` asks the dispatchers; `template` writes payloads;
-//! `project` turns what a feed delivers into events.
+//! `load` reads the file and tells every mistake with its line, `shape` compiles
+//! the payloads in it; `input` makes an ask of a payload; `perform` asks the
+//! dispatchers; `template` writes payloads; `project` turns what a feed delivers
+//! into events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +21,16 @@ use proto::{RoomId, UserId};
 
 pub mod input;
 pub mod load;
-pub mod project;
+mod pair;
+pub mod perform;
+mod project;
+mod shape;
 pub mod template;
+mod time;
 
 pub use input::Inputs;
+pub use perform::Desk;
+pub use project::{JOINED, LEFT};
 pub use template::{RoomView, Scope, Template};
 
 /// The words of one front end.
@@ -307,4 +314,107 @@ pub struct Answer {
     pub presence: Option<v1::UserPresence>,
     /// Whether the user types.
     pub typing: Option<bool>,
+}
+
+macro_rules! server_events {
+    ($($name:ident: $($scope:literal)*;)*) => {
+        impl ServerEvents {
+            /// What may happen, as vocabularies call it.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+            /// The events for a thing that happens, and what they may speak of.
+            pub fn named(&mut self, name: &str) -> Option<(&mut Vec<Emit>, &'static [&'static str])> {
+                match name {
+                    $(stringify!($name) => Some((&mut self.$name, &[$($scope),*])),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+server_events! {
+    message: "$message";
+    edited: "$message";
+    deleted: "$message";
+    member_added: "$user" "$member";
+    member_removed: "$user" "$member";
+    room_added: ;
+    room_changed: ;
+    room_deleted: ;
+    typing: "$user" "$typing";
+    typing_stopped: "$user" "$typing";
+    online: "$user" "$presence";
+    offline: "$user" "$presence";
+    presence: "$user" "$presence";
+    read: "$user" "$read";
+    notification: "$notification";
+    joined: "$user" "$online";
+    left: "$user" "$online";
+}
+
+impl Action {
+    /// All of them, as vocabularies call them.
+    pub const NAMES: [&str; 20] = [
+        "authenticate",
+        "join",
+        "leave",
+        "send",
+        "edit",
+        "delete",
+        "history",
+        "search",
+        "read",
+        "unread",
+        "typing",
+        "presence",
+        "online",
+        "create_room",
+        "rooms",
+        "room",
+        "rename_room",
+        "remove_room",
+        "notifications",
+        "subscribe",
+    ];
+
+    /// The action of this name, with its options.
+    pub fn named(name: &str, history: u32, announce: bool) -> Option<Self> {
+        Some(match name {
+            "authenticate" => Action::Authenticate,
+            "join" => Action::Join { history, announce },
+            "leave" => Action::Leave { announce },
+            "send" => Action::Send,
+            "edit" => Action::Edit,
+            "delete" => Action::Delete,
+            "history" => Action::History,
+            "search" => Action::Search,
+            "read" => Action::Read,
+            "unread" => Action::Unread,
+            "typing" => Action::Typing,
+            "presence" => Action::Presence,
+            "online" => Action::Online,
+            "create_room" => Action::CreateRoom,
+            "rooms" => Action::Rooms,
+            "room" => Action::Room,
+            "rename_room" => Action::RenameRoom,
+            "remove_room" => Action::RemoveRoom,
+            "notifications" => Action::Notifications,
+            "subscribe" => Action::Subscribe,
+            _ => return None,
+        })
+    }
+
+    /// Whether only a connection can ask for it.
+    pub fn needs_connection(&self) -> bool {
+        matches!(
+            self,
+            Action::Authenticate
+                | Action::Join { .. }
+                | Action::Leave { .. }
+                | Action::Typing
+                | Action::Presence
+                | Action::Subscribe
+        )
+    }
 }
