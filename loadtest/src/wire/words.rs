@@ -49,3 +49,34 @@ pub struct Auth<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub positions: &'a [&'a str],
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table of a TOML file, up to the next one.
+    fn table<'a>(file: &'a str, name: &str) -> &'a str {
+        let start = file.find(&format!("\n[{name}]\n")).unwrap_or_else(|| panic!("no [{name}]"));
+        let table = &file[start + 1..];
+        &table[..table.find("\n[").unwrap_or(table.len())]
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_shipped_vocabulary() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/vocabularies/sessions.toml");
+        let file = std::fs::read_to_string(file).unwrap();
+        let send = table(&file, &format!("client.{SEND}"));
+        let message = table(&file, "shape").lines().find(|line| line.starts_with("message =")).unwrap();
+        for (place, said) in [
+            (send, r#"do = "send""#),
+            (send, r#"room = "chatId""#),
+            (send, r#"text = "content""#),
+            (send, r#"type = "type""#),
+            (table(&file, "server.message"), &format!("event = \"{MESSAGE}\"")),
+            (message, r#"chatId = "$room""#),
+            (message, r#"content = "$message.text""#),
+        ] {
+            assert!(place.contains(said), "{said} is not in {place}");
+        }
+    }
+}
