@@ -37,7 +37,7 @@ mod session;
 mod settings;
 mod socket;
 mod socketio;
-pub mod vocabulary;
+mod vocabulary;
 mod websocket;
 mod wire;
 
@@ -45,7 +45,9 @@ pub use auth::{Authenticator, Identity};
 pub use link::{Endpoints, Link, NodeService};
 pub use metrics::describe as describe_metrics;
 pub use settings::Settings;
-use vocabulary::{Desk, Vocabulary};
+use vocabulary::Desk;
+pub use vocabulary::Vocabulary;
+pub use vocabulary::load::{Mistake, SHIPPED};
 
 /// What a gateway stands on.
 pub struct Deps {
@@ -118,6 +120,7 @@ impl Gateway {
         };
         let router = rest::router(state)
             .merge(server::websocket_route(self.app.clone(), connections.clone()))
+            .merge(socketio::router(self.app.clone(), connections.clone()))
             .merge(page::router());
         server::accept(listener, router, &self.app, &connections, &shutdown).await;
         drain::drain(&self.app.hub, &connections, self.app.settings.drain_spread).await;

@@ -104,7 +104,8 @@ async fn upgrade(State(upgrades): State<Upgrades>, request: Request) -> Response
     }
 }
 
-struct Refused {
+/// Why a connection is not taken.
+pub struct Refused {
     reason: &'static str,
     response: Box<Response>,
 }
@@ -140,14 +141,7 @@ async fn admit(Upgrades { app, connections }: &Upgrades, request: Request) -> Re
         Some(token) => Some(identify(app, &token).await?),
         None => None,
     };
-    let place = app.take_place().ok_or_else(|| {
-        let mut refused = Refused::because(
-            "full",
-            ErrorCode::Unavailable.with("this node has all the connections it takes"),
-        );
-        refused.response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-        refused
-    })?;
+    let place = place(app)?;
     let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refused::because("handshake", ErrorCode::Malformed.with("this connection cannot be upgraded"))
     })?;
@@ -156,8 +150,24 @@ async fn admit(Upgrades { app, connections }: &Upgrades, request: Request) -> Re
     Ok(response)
 }
 
+/// A place among the connections, if there is one.
+pub fn place(app: &Arc<App>) -> Result<Place, Refused> {
+    app.take_place().ok_or_else(|| {
+        let mut refused = Refused::because(
+            "full",
+            ErrorCode::Unavailable.with("this node has all the connections it takes"),
+        );
+        refused.response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        refused
+    })
+}
+
 /// The token of the request itself, from where it is allowed to be.
-fn shown_token(headers: &HeaderMap, query: Option<&str>, in_query: bool) -> Result<Option<String>, Refused> {
+pub fn shown_token(
+    headers: &HeaderMap,
+    query: Option<&str>,
+    in_query: bool,
+) -> Result<Option<String>, Refused> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(|value| value.split_once(' '));
         return match token {

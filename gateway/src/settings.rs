@@ -32,6 +32,10 @@ pub struct Settings {
     pub command_timeout: Duration,
     /// A ping goes to a connection that was silent for this long; twice this, and it is closed.
     pub heartbeat: Duration,
+    /// Engine.IO: a ping goes to a session this often.
+    pub engine_ping_interval: Duration,
+    /// Engine.IO: a session that does not answer a ping for this long is closed.
+    pub engine_ping_timeout: Duration,
     /// Presence is published to rooms of at most this many members.
     pub presence_room_limit: u32,
     /// On drain, closes are spread over this time.
@@ -54,6 +58,8 @@ impl Default for Settings {
             frame_burst: 5000,
             command_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15),
+            engine_ping_interval: Duration::from_secs(25),
+            engine_ping_timeout: Duration::from_secs(20),
             presence_room_limit: 200,
             drain_spread: Duration::from_secs(5),
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bus::PresenceTimes;
 use gateway::Authenticator;
+use gateway::Vocabulary;
 use gateway::auth::Keys;
-use gateway::vocabulary::Vocabulary;
 use tracing_subscriber::EnvFilter;
 
 use super::reader::Reader;
@@ -293,6 +293,8 @@ fn limits(reader: &mut Reader<'_>) -> gateway::Settings {
         frame_burst: reader.given("frame_burst", |text| value::number(text, 1..=10_000_000)),
         command_timeout: reader.given("command_timeout", |text| value::time(text, SECOND..=HOUR)),
         heartbeat: reader.given("heartbeat", |text| value::time(text, SECOND..=HOUR)),
+        engine_ping_interval: reader.given("engine_ping_interval", |text| value::time(text, SECOND..=HOUR)),
+        engine_ping_timeout: reader.given("engine_ping_timeout", |text| value::time(text, SECOND..=HOUR)),
         presence_room_limit: reader.given("presence_room_limit", |text| value::number(text, 0..=1_000_000)),
         drain_spread: reader.given("drain_spread", |text| value::time(text, Duration::ZERO..=HOUR)),
     }

@@ -262,6 +262,18 @@ fn limits() -> Vec<Setting> {
         setting("heartbeat", "TIME", "A silent connection is asked after this, and closed after twice this")
             .default(time(gateway.heartbeat)),
         setting(
+            "engine_ping_interval",
+            "TIME",
+            "Socket.IO clients are asked this often whether they are there",
+        )
+        .default(time(gateway.engine_ping_interval)),
+        setting(
+            "engine_ping_timeout",
+            "TIME",
+            "Socket.IO clients that do not answer for this long are closed",
+        )
+        .default(time(gateway.engine_ping_timeout)),
+        setting(
             "presence_room_limit",
             "NUMBER",
             "Presence is shown unasked in rooms of up to this many members",

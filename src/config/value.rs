@@ -1,8 +1,8 @@
 //! From text to values. An error says what would be right, and never repeats
 //! the text: it may be a secret in the wrong place.
 
-use gateway::vocabulary::Vocabulary;
-use gateway::vocabulary::load::{Mistake, SHIPPED};
+use gateway::Vocabulary;
+use gateway::{Mistake, SHIPPED};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -2,12 +2,18 @@
 //! for front ends that were written for it.
 //!
 //! It stands on the same connections, outbound queues and feeds as the native
-//! protocol. `packet` reads and writes Socket.IO packets, `talk` is the
-//! conversation over one session; the [vocabulary](crate::vocabulary) gives
-//! it its words.
+//! protocol. `http` is the endpoint, `session` the task of one session whatever
+//! its transport, `sessions` how polls find it; `engine` and `packet` are the
+//! two packet formats; `talk` is the conversation, in the words of the
+//! [vocabulary](crate::vocabulary).
 
+mod engine;
+mod http;
 pub mod packet;
+mod session;
+mod sessions;
 mod talk;
 
+pub use http::router;
+pub use talk::SocketIoWire;
 pub(crate) use talk::guest_id;
-pub use talk::{SocketIoWire, Step, Talk};

@@ -419,7 +419,8 @@ impl Loader<'_> {
         }
         let has = |wanted: Input| inputs.0.iter().any(|(input, _)| *input == wanted);
         for input in required {
-            if !has(*input) && !(*input == Input::Room && has(Input::To)) {
+            let elsewhere = *input == Input::Room && has(Input::To);
+            if !has(*input) && !elsewhere {
                 self.mistake(at, format!("`with` does not say where `{}` is", input.name()));
             }
         }

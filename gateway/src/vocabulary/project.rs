@@ -53,11 +53,9 @@ impl Vocabulary {
                     .emit(if member.active { &server.member_added } else { &server.member_removed }, &scope);
             }
             Body::Details(details) if details.deleted_at != 0 => events.emit(&server.room_deleted, &room),
-            Body::Details(details) => {
-                if !server.room_changed.is_empty() {
-                    let view = RoomView::of(details.clone());
-                    events.emit(&server.room_changed, &Scope { view: Some(&view), ..room });
-                }
+            Body::Details(details) if !server.room_changed.is_empty() => {
+                let view = RoomView::of(details.clone());
+                events.emit(&server.room_changed, &Scope { view: Some(&view), ..room });
             }
             Body::Notification(notification) if notification.read_at == 0 => {
                 events.emit(&server.notification, &Scope { notification: Some(notification), ..room });

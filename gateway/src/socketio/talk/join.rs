@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::feed::JoinAnswer;
 use crate::requests::Following;
 use crate::socketio::packet;
-use crate::vocabulary::{Answer, RoomRef, Scope};
+use crate::vocabulary::{Answer, JOINED, LEFT, RoomRef, Scope};
 use crate::wire::Wire;
 
 /// Messages asked for at once.
@@ -71,7 +71,7 @@ impl Talk {
             self.attach_with(client, Some(&room), following, bytes).await?;
         }
         if announce && !self.announced.contains(&room) {
-            self.announce(client, &room, "joined", answer.online.unwrap_or(0));
+            self.announce(client, &room, JOINED, answer.online.unwrap_or(0));
             self.announced.push(room);
         }
         Ok(())
@@ -215,7 +215,7 @@ impl Talk {
         let (app, client) = (self.app.clone(), client.clone());
         self.app.hub.tasks().spawn(async move {
             let online = count_online(&app, &client, &room, false).await;
-            announce(&app, &client, &room, "left", online);
+            announce(&app, &client, &room, LEFT, online);
         });
     }
 }
