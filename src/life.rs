@@ -1,10 +1,12 @@
 //! The course of a server's life: it runs until a signal asks it to stop, then
 //! drains, and is cut off when that takes too long.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -12,6 +14,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{Process, Role};
 use crate::telemetry::{self, Metrics, Readiness};
 
+/// Connections that wait to be accepted. When thousands come back at once, those
+/// that find no room try again only after a second.
+const BACKLOG: u32 = 4096;
 /// The exit status of a process that a second signal ended.
 const CUT_OFF: i32 = 130;
 /// How long blocking work may hold up the end of the process.
@@ -65,8 +70,25 @@ pub fn live(
 
 /// Opens a port, or says which setting named it.
 pub async fn bind(setting: &str, address: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("cannot listen on {address} ({setting})"))
+    let listener = async {
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in tokio::net::lookup_host(address).await? {
+            match listen(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    };
+    listener.await.with_context(|| format!("cannot listen on {address} ({setting})"))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A node that starts again takes its port again, whatever lingers there.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The signals that end a process.

@@ -1,10 +1,12 @@
 //! What every connection and request of one gateway shares.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::auth::Authenticator;
 use crate::hub::Hub;
+use crate::outbound::{Closing, Outbound};
 use crate::presence::PresenceKeeper;
 use crate::settings::Settings;
 use crate::vocabulary::Desk;
@@ -21,8 +23,39 @@ pub struct App {
     pub desk: Arc<Desk>,
     /// Limits and times.
     pub settings: Settings,
+    /// Connections that nobody has authenticated on yet.
+    pub strangers: Strangers,
     /// WebSockets open now.
     pub connections: AtomicUsize,
+}
+
+/// Connections that nobody has authenticated on yet, so that they too are told
+/// when the gateway stops.
+#[derive(Default)]
+pub struct Strangers(Mutex<HashMap<usize, Arc<Outbound>>>);
+
+impl Strangers {
+    /// A connection has begun.
+    pub fn add(&self, outbound: &Arc<Outbound>) {
+        self.list().insert(Arc::as_ptr(outbound) as usize, outbound.clone());
+    }
+
+    /// Somebody has authenticated on it, or it is gone.
+    pub fn remove(&self, outbound: &Arc<Outbound>) {
+        self.list().remove(&(Arc::as_ptr(outbound) as usize));
+    }
+
+    /// Closes them all.
+    pub fn close(&self, closing: &Closing) {
+        let strangers: Vec<_> = self.list().values().cloned().collect();
+        for outbound in strangers {
+            outbound.close(closing.clone());
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, HashMap<usize, Arc<Outbound>>> {
+        self.0.lock().expect("no panic while the strangers are locked")
+    }
 }
 
 /// A connection's place among those that are allowed; given back on drop.

@@ -84,6 +84,7 @@ impl Connection {
     /// Serves until the connection is over. `identity` is of a bearer token that
     /// came with the handshake.
     pub async fn run(mut self, identity: Option<Identity>) {
+        self.app.strangers.add(&self.outbound);
         if let Some(identity) = identity {
             Box::pin(self.accept(0, identity, String::new())).await;
         }
@@ -91,6 +92,7 @@ impl Connection {
             tracing::debug!(%error, "the socket failed");
         }
         metrics::closed(self.closing.as_ref().map_or(CloseCode::Normal, |closing| closing.code));
+        self.app.strangers.remove(&self.outbound);
         if let Some(client) = &self.client {
             self.app.presence.left(client);
             self.app.hub.leave(client);
@@ -271,6 +273,7 @@ impl Connection {
         match requests::ready(&self.app, &client, re, &identity, since).await {
             Ok(()) => {
                 self.session.authenticated();
+                self.app.strangers.remove(&self.outbound);
                 self.expires_at = identity.expires_at;
                 self.app.hub.enter(&client);
                 self.app.presence.entered(&client);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proto::CloseCode;
 use tokio_util::task::TaskTracker;
 
+use crate::app::App;
 use crate::client::Client;
-use crate::hub::Hub;
 use crate::outbound::Closing;
 
 /// Pause between two waves of closes.
@@ -17,7 +17,8 @@ const WAVE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Closes every client over `spread`, and waits for the connections to end.
-pub async fn drain(hub: &Arc<Hub>, connections: &TaskTracker, spread: Duration) {
+pub async fn drain(app: &App, connections: &TaskTracker, spread: Duration) {
+    let hub = &app.hub;
     let clients = hub.all_clients();
     let waves = (spread.as_millis() / WAVE.as_millis()).max(1) as usize;
     let in_wave = clients.len().div_ceil(waves).max(1);
@@ -28,6 +29,7 @@ pub async fn drain(hub: &Arc<Hub>, connections: &TaskTracker, spread: Duration) 
     }
     // Who connected in the last instant.
     close(&hub.all_clients());
+    app.strangers.close(&Closing { code: CloseCode::Drain, reason: "drain 0".to_owned() });
     connections.close();
     if tokio::time::timeout(PATIENCE, connections.wait()).await.is_err() {
         tracing::warn!(left = connections.len(), "some connections did not end in time");

@@ -96,6 +96,7 @@ impl Gateway {
             authenticator: deps.authenticator,
             presence,
             settings,
+            strangers: app::Strangers::default(),
             connections: AtomicUsize::new(0),
         });
         Ok(Self { app, tasks, stop })
@@ -123,7 +124,7 @@ impl Gateway {
             .merge(socketio::router(self.app.clone(), connections.clone()))
             .merge(page::router());
         server::accept(listener, router, &self.app, &connections, &shutdown).await;
-        drain::drain(&self.app.hub, &connections, self.app.settings.drain_spread).await;
+        drain::drain(&self.app, &connections, self.app.settings.drain_spread).await;
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

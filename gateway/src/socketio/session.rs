@@ -139,10 +139,12 @@ impl Session {
 
     /// Serves until the session is over.
     pub async fn run(mut self) {
+        self.app.strangers.add(&self.outbound);
         if let Err(error) = self.serve().await {
             tracing::debug!(%error, "the socket failed");
         }
         metrics::closed(self.closing.as_ref().map_or(CloseCode::Normal, |closing| closing.code));
+        self.app.strangers.remove(&self.outbound);
         self.talk.ended();
     }
 

@@ -21,6 +21,9 @@ use crate::wire::Wire;
 /// Ids of guests begin with it; those of tokens may not, where there are guests.
 const GUEST: &str = "guest:";
 
+/// Length of a connection's id.
+const ID_LENGTH: usize = 32;
+
 /// What may stand in a CONNECT packet. Whatever else is there is the front end's own.
 #[derive(Deserialize, Default)]
 struct Auth {
@@ -32,6 +35,9 @@ struct Auth {
     /// The same from the client's library, which keeps the newest of all.
     #[serde(default)]
     offset: Option<serde_json::Value>,
+    /// Which connection it had before, from the library too.
+    #[serde(default)]
+    pid: Option<serde_json::Value>,
 }
 
 impl Talk {
@@ -51,6 +57,8 @@ impl Talk {
             data => serde_json::from_str(data).unwrap_or_default(),
         };
         self.positions = positions(auth.positions, auth.offset);
+        self.former =
+            auth.pid.and_then(|pid| pid.as_str().map(str::to_owned)).filter(|pid| pid.len() == ID_LENGTH);
         let token = auth.token.and_then(|token| match token {
             serde_json::Value::String(token) if !token.is_empty() => Some(token),
             _ => None,
@@ -68,7 +76,7 @@ impl Talk {
         match identity {
             Ok(None) => {
                 self.state = State::Nobody;
-                self.say_connected();
+                self.say_connected(&uuid::Uuid::now_v7().simple().to_string());
             }
             Ok(Some(identity)) => {
                 if let Err(error) = self.enter(&identity, true).await {
@@ -88,10 +96,9 @@ impl Talk {
         self.state = State::Opened;
     }
 
-    fn say_connected(&self) {
+    fn say_connected(&self, id: &str) {
         let mut out = Vec::new();
-        let id = uuid::Uuid::now_v7().simple().to_string();
-        packet::connected(&mut out, &id);
+        packet::connected(&mut out, id);
         self.outbound.push(out.into());
     }
 
@@ -146,7 +153,7 @@ impl Talk {
     async fn enter(&mut self, identity: &Identity, say_connected: bool) -> Result<(), v1::Error> {
         let vocabulary = self.vocabulary().clone();
         let own_position = self.positions.remove("").unwrap_or_default();
-        let wire = SocketIoWire::new(vocabulary.clone(), !own_position.is_empty());
+        let wire = SocketIoWire::new(vocabulary.clone(), !own_position.is_empty(), self.former.take());
         let client = Client::new(identity, Wire::SocketIo(Box::new(wire)), self.outbound.clone());
         let own = self.follow(&client, None, &own_position).await?;
         let rooms = if vocabulary.rooms.hear_all { self.rooms_of(&client).await? } else { Vec::new() };
@@ -169,7 +176,7 @@ impl Talk {
             }
         }
         if say_connected {
-            self.say_connected();
+            self.say_connected(&client.connection);
         }
         self.attach(&client, None, own).await?;
         for (room, following) in heard {
@@ -178,6 +185,7 @@ impl Talk {
         self.expires_at = identity.expires_at;
         self.app.hub.enter(&client);
         self.app.presence.entered(&client);
+        self.app.strangers.remove(&self.outbound);
         self.state = State::Client(client);
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use proto::Seq;
 use proto::v1::{Membership, Notification, ServerFrame, server_frame::Body};
 
 use crate::client::Client;
@@ -20,6 +21,8 @@ const MAX_HELD: usize = 1000;
 /// What is particular to one Socket.IO client.
 pub struct SocketIoWire {
     vocabulary: Arc<Vocabulary>,
+    /// The connection that it had before: what that one did is its own doing too.
+    former: Option<String>,
     notes: Mutex<Notes>,
 }
 
@@ -45,11 +48,11 @@ enum Notices {
 
 impl SocketIoWire {
     /// For a client that speaks this vocabulary. `resumed`: it said where it left off.
-    pub fn new(vocabulary: Arc<Vocabulary>, resumed: bool) -> Self {
+    pub fn new(vocabulary: Arc<Vocabulary>, resumed: bool, former: Option<String>) -> Self {
         let asks = vocabulary.client.values().any(|event| event.action == Action::Subscribe);
         let notices = if asks { Notices::Held { resumed, held: Vec::new() } } else { Notices::Heard };
         let notes = Notes { sent_keys: Vec::new(), memberships: Vec::new(), notices };
-        Self { vocabulary, notes: Mutex::new(notes) }
+        Self { vocabulary, former, notes: Mutex::new(notes) }
     }
 
     /// The client's words.
@@ -71,17 +74,19 @@ impl SocketIoWire {
         if own.user != client.user.as_str() {
             return false;
         }
-        client.made_key(&own.key) || {
+        let formerly = self.former.as_ref().is_some_and(|former| own.key.starts_with(former.as_str()));
+        formerly || client.made_key(&own.key) || {
             let keys = &mut self.notes().sent_keys;
             let found = keys.iter().position(|sent| *sent == own.key);
             found.map(|place| keys.remove(place)).is_some()
         }
     }
 
-    /// Appends a frame's events, without the client's own doing.
-    pub fn project(&self, client: &Client, frame: &ServerFrame, to: &mut Vec<u8>) {
+    /// Appends a frame's events for a client that knows its room up to `since`,
+    /// without the client's own doing.
+    pub fn project(&self, client: &Client, frame: &ServerFrame, since: Seq, to: &mut Vec<u8>) {
         let mut bytes = Vec::new();
-        let mut own = self.vocabulary.project(frame, &mut bytes);
+        let mut own = self.vocabulary.project_since(frame, since, &mut bytes);
         own.retain(|own| self.is_own(client, own));
         to.extend_from_slice(&cut(&bytes, 0, &own));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proto::node::{Ephemeral, ephemeral};
 use proto::v1::{self, Change, Joined, Message, ServerFrame, SignalNow, change, server_frame::Body};
-use proto::{Cursor, ErrorCode, RoomId};
+use proto::{Cursor, ErrorCode, RoomId, Seq};
 use tokio::sync::oneshot;
 
 use super::Talk;
@@ -67,7 +67,7 @@ impl Talk {
             // It is heard already: only the answer is new.
             self.outbound.push(bytes.into());
         } else {
-            self.project(client, &room, std::mem::take(&mut following.joined.changes), &mut bytes);
+            self.project(client, &room, &mut following.joined, &mut bytes);
             self.attach_with(client, Some(&room), following, bytes).await?;
         }
         if announce && !self.announced.contains(&room) {
@@ -85,11 +85,7 @@ impl Talk {
         mut following: Following,
     ) -> Result<(), v1::Error> {
         let mut bytes = Vec::new();
-        let changes = std::mem::take(&mut following.joined.changes);
-        match room {
-            Some(room) => self.project(client, room, changes, &mut bytes),
-            None => self.project_own(client, changes, &mut bytes),
-        }
+        self.project_feed(client, room, &mut following.joined, &mut bytes);
         self.attach_with(client, room, following, bytes).await
     }
 
@@ -109,11 +105,14 @@ impl Talk {
                 return Ok(());
             }
             following = self.follow(client, room, &at.to_string()).await?;
-            let changes = std::mem::take(&mut following.joined.changes);
-            match room {
-                Some(room) => self.project(client, room, changes, &mut bytes),
-                None => self.project_own(client, changes, &mut bytes),
-            }
+            self.project_feed(client, room, &mut following.joined, &mut bytes);
+        }
+    }
+
+    fn project_feed(&self, client: &Client, room: Option<&RoomId>, joined: &mut Joined, to: &mut Vec<u8>) {
+        match room {
+            Some(room) => self.project(client, room, joined, to),
+            None => self.project_own(client, std::mem::take(&mut joined.changes), to),
         }
     }
 
@@ -145,6 +144,7 @@ impl Talk {
         let missed = self.messages_between(client, room, read_seq, following.at).await?;
         let cursor = following.at.to_string();
         for message in missed {
+            let message_seq = message.seq;
             let frame = ServerFrame {
                 room: room.into(),
                 seq: message.seq,
@@ -152,7 +152,7 @@ impl Talk {
                 body: Some(Body::Message(message)),
                 ..ServerFrame::default()
             };
-            self.project_frame(client, &frame, &mut bytes);
+            self.project_frame(client, &frame, message_seq - 1, &mut bytes);
         }
         self.attach_with(client, Some(room), following, bytes).await
     }
@@ -174,18 +174,18 @@ impl Talk {
         Ok(messages)
     }
 
-    fn project(&self, client: &Client, room: &RoomId, changes: Vec<Change>, to: &mut Vec<u8>) {
-        for change in changes {
+    fn project(&self, client: &Client, room: &RoomId, joined: &mut Joined, to: &mut Vec<u8>) {
+        for change in std::mem::take(&mut joined.changes) {
             if let Some(frame) = ServerFrame::delivery(room.as_str(), change) {
-                self.project_frame(client, &frame, to);
+                self.project_frame(client, &frame, joined.from, to);
             }
         }
     }
 
     /// One's own sends are not echoed later either.
-    fn project_frame(&self, client: &Client, frame: &ServerFrame, to: &mut Vec<u8>) {
+    fn project_frame(&self, client: &Client, frame: &ServerFrame, since: Seq, to: &mut Vec<u8>) {
         let Wire::SocketIo(wire) = &client.wire else { return };
-        wire.project(client, frame, to);
+        wire.project(client, frame, since, to);
     }
 
     fn project_own(&self, client: &Client, changes: Vec<Change>, to: &mut Vec<u8>) {

@@ -54,6 +54,8 @@ pub struct Talk {
     expires_at: Option<i64>,
     /// Where the client left off, by room; the user's own feed under "".
     positions: HashMap<String, String>,
+    /// The connection that the client had before this one.
+    former: Option<String>,
     /// Rooms whose others were told that this client came.
     announced: Vec<RoomId>,
     /// An event whose attachments have not all come.
@@ -96,6 +98,7 @@ impl Talk {
             opened: now,
             expires_at: None,
             positions: HashMap::new(),
+            former: None,
             announced: Vec::new(),
             partial: None,
         }
