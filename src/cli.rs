@@ -8,6 +8,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use proto::UserId;
 
 use crate::config::{Layers, Role, settings};
+use crate::top::Address;
 
 const SETTINGS: &str = "\
 Every setting is a flag, a variable of the environment and a line of carillon.toml:
@@ -63,6 +64,33 @@ enum Subcommands {
         #[arg(value_enum, default_value = "standalone")]
         role: Role,
     },
+    /// Show what a running cluster does, node by node
+    ///
+    /// Asks the admin addresses of its nodes for their metrics. Keys: q quits, s
+    /// sorts by the next column, p pauses, the arrows scroll.
+    Top(TopArgs),
+}
+
+/// Whom to watch, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TopArgs {
+    /// Where nodes show their metrics: http://host:9090/metrics, or host:9090 for short.
+    /// A name with several addresses stands for all of them
+    #[arg(value_name = "URL", required = true)]
+    pub urls: Vec<Address>,
+    /// How often to ask, and the time that rates are of: 500ms, 1s, 1m
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Print one table after one interval, and exit: with 1 if no node answers
+    #[arg(long)]
+    pub once: bool,
+    /// The same as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    crate::config::parse_time(text, Duration::from_millis(100)..=Duration::from_secs(60 * 60))
 }
 
 /// Whom a token is for.
@@ -102,6 +130,8 @@ pub enum Task {
     Token(TokenArgs),
     /// Check the configuration of this role.
     CheckConfig(Role),
+    /// Show what a cluster does.
+    Top(TopArgs),
 }
 
 /// Reads the command line and the configuration that it leads to. Ends the
@@ -113,11 +143,12 @@ pub fn parse() -> (Task, Layers) {
     let matches = matches.subcommand().map_or(&matches, |(_, matches)| matches);
     let mut flags = std::collections::BTreeMap::new();
     for setting in settings() {
-        if let Some(value) = matches.get_one::<String>(setting.name) {
+        // `top` takes none.
+        if let Ok(Some(value)) = matches.try_get_one::<String>(setting.name) {
             flags.insert(setting.name.to_owned(), value.clone());
         }
     }
-    let layers = Layers::read(flags, matches.get_one::<PathBuf>("config").cloned());
+    let layers = Layers::read(flags, matches.try_get_one::<PathBuf>("config").ok().flatten().cloned());
     let task = match cli.command {
         None | Some(Subcommands::Standalone) => Task::Standalone,
         Some(Subcommands::Gateway) => Task::Gateway,
@@ -125,6 +156,7 @@ pub fn parse() -> (Task, Layers) {
         Some(Subcommands::Migrate) => Task::Migrate,
         Some(Subcommands::Token(args)) => Task::Token(args),
         Some(Subcommands::CheckConfig { role }) => Task::CheckConfig(role),
+        Some(Subcommands::Top(args)) => Task::Top(args),
     };
     (task, layers)
 }

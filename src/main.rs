@@ -11,6 +11,7 @@ mod config;
 mod key;
 mod life;
 mod telemetry;
+mod top;
 
 use std::process::ExitCode;
 
@@ -61,5 +62,6 @@ fn run(task: Task, layers: &Layers) -> anyhow::Result<()> {
         Task::Migrate => cmd::migrate::run(config::migrate(layers)?.config),
         Task::Token(args) => cmd::token::run(config::token(layers)?.config, &args),
         Task::CheckConfig(role) => cmd::check_config::run(layers, role),
+        Task::Top(args) => cmd::top::run(&args),
     }
 }

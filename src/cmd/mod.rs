@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod migrate;
 pub mod standalone;
 pub mod token;
+pub mod top;
 
 use std::sync::Arc;
 use std::time::Duration;

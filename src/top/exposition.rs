@@ -46,7 +46,7 @@ impl Reading {
         Ok(Self { at, samples: samples.collect::<Result<_, _>>()? })
     }
 
-    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Sample> {
+    fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Sample> {
         self.samples.iter().filter(move |sample| sample.name == name)
     }
 

@@ -62,7 +62,8 @@ impl Times {
     fn between(before: Buckets, after: Buckets) -> Self {
         let same = before.len() == after.len();
         let reset = before.last() > after.last();
-        let earlier = |place: usize| before.get(place).filter(|_| same && !reset).map_or(0.0, |bucket| bucket.1);
+        let earlier =
+            |place: usize| before.get(place).filter(|_| same && !reset).map_or(0.0, |bucket| bucket.1);
         let after = after.into_iter().enumerate();
         Self(after.map(|(place, (bound, count))| (bound, (count - earlier(place)).max(0.0))).collect())
     }

@@ -165,7 +165,10 @@ mod tests {
     async fn a_name_stands_for_its_nodes() {
         let nodes = async |text: &str| {
             let address: Address = text.parse().unwrap();
-            address.nodes(Duration::from_secs(10)).await.map(|nodes| nodes.iter().map(ToString::to_string).collect::<Vec<_>>())
+            address
+                .nodes(Duration::from_secs(10))
+                .await
+                .map(|nodes| nodes.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(nodes("127.0.0.1:1").await.unwrap(), ["127.0.0.1:1"]);
         assert_eq!(nodes("[::1]:1").await.unwrap(), ["[::1]:1"]);

@@ -114,7 +114,9 @@ impl Watch {
             }
             for at in &name.nodes {
                 // Named twice, it is one node.
-                let (Some(answer), Some(known)) = (answers.remove(at), self.known.get_mut(at)) else { continue };
+                let (Some(answer), Some(known)) = (answers.remove(at), self.known.get_mut(at)) else {
+                    continue;
+                };
                 let state = answer.map(|reading| known.take(reading)).map_err(|error| format!("{error:#}"));
                 let name = match name.nodes.len() {
                     1 => name.address.label(),
@@ -123,7 +125,8 @@ impl Watch {
                 view.nodes.push(Node { name, state });
             }
         }
-        view.total = Figures::total(view.nodes.iter().filter_map(|node| Some(&node.state.as_ref().ok()?.figures)));
+        view.total =
+            Figures::total(view.nodes.iter().filter_map(|node| Some(&node.state.as_ref().ok()?.figures)));
         view
     }
 
@@ -199,7 +202,8 @@ mod tests {
                 let (mut socket, _) = listener.accept().await.unwrap();
                 let _ = socket.read(&mut [0; 4096]).await;
                 let (head, body) = answer.split_once('|').unwrap();
-                let text = format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let text =
+                    format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
                 let _ = socket.write_all(text.as_bytes()).await;
             }
             loop {
@@ -221,8 +225,10 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_is_down_says_why_and_others_go_on() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (good, _good) =
-            node(&["HTTP/1.1 200 OK|carillon_gateway_connections 3\ncarillon_build_info{role=\"gateway\"} 1\n"]).await;
+        let (good, _good) = node(&[
+            "HTTP/1.1 200 OK|carillon_gateway_connections 3\ncarillon_build_info{role=\"gateway\"} 1\n",
+        ])
+        .await;
         let (page, _page) = node(&["HTTP/1.1 200 OK|<html>"]).await;
         let (lost, _lost) = node(&["HTTP/1.1 404 Not Found|no"]).await;
         let (hung, _hung) = node(&[]).await;
