@@ -2,6 +2,11 @@
 //! attributes that make JSON a second encoding of the same frames.
 
 use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+#[path = "build/schema.rs"]
+mod schema;
 
 /// Messages whose oneof is flattened into them: their serde is in `src/json.rs`.
 const BY_HAND: [&str; 3] = ["ClientFrame", "ServerFrame", "Change"];
@@ -32,8 +37,13 @@ const OMITTED_ZEROS: [&str; 8] = [
     "ReadMark.time",
 ];
 
+/// Fields that are left out of JSON where they are empty or absent.
+const OMITTED_EMPTY: [&str; 4] =
+    ["ReadMark.unread", "RoomSummary.details", "RoomSummary.last_message", "Message.key"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build");
     let files = protox::compile(["proto/node.proto"], ["proto"])?;
 
     let mut config = prost_build::Config::new();
@@ -65,15 +75,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             "#[serde(skip_serializing_if = \"crate::json::is_zero\")]",
         );
     }
-    for field in ["ReadMark.unread", "RoomSummary.details", "RoomSummary.last_message"] {
+    for field in OMITTED_EMPTY {
         config.field_attribute(
             format!("carillon.v1.{field}"),
-            "#[serde(skip_serializing_if = \"Option::is_none\")]",
+            "#[serde(skip_serializing_if = \"crate::json::is_zero\")]",
         );
     }
-    config.field_attribute("carillon.v1.Message.key", "#[serde(skip_serializing_if = \"String::is_empty\")]");
     // A token must not reach a log by way of a `{:?}`.
     config.skip_debug(["carillon.v1.Auth"]);
+
+    let client = files.file.iter().find(|file| file.package() == "carillon.v1").ok_or("no client.proto")?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    fs::write(out.join("schemas.json"), schema::schemas(client).to_string())?;
 
     tonic_prost_build::configure().compile_fds_with_config(files, config)?;
     Ok(())

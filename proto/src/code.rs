@@ -6,11 +6,11 @@ use std::fmt;
 use crate::v1;
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $retryable:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $status:literal, $retryable:literal;)*) => {
         /// Why a request was refused: stable names for programs.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl ErrorCode {
@@ -30,6 +30,11 @@ macro_rules! error_codes {
             /// Whether the same request may work later.
             pub const fn retryable(self) -> bool {
                 match self { $(ErrorCode::$variant => $retryable,)* }
+            }
+
+            /// What it means, for people.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(ErrorCode::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
         }
     };
@@ -100,11 +105,11 @@ impl fmt::Display for ErrorCode {
 }
 
 macro_rules! close_codes {
-    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $resume:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $number:literal, $name:literal, $resume:literal;)*) => {
         /// Why the server closed a WebSocket (RFC 6455, section 7.4).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum CloseCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl CloseCode {
@@ -125,6 +130,11 @@ macro_rules! close_codes {
             /// until its user or its program does something about it.
             pub const fn resume(self) -> bool {
                 match self { $(CloseCode::$variant => $resume,)* }
+            }
+
+            /// What it means, for people.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(CloseCode::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
         }
     };
@@ -177,6 +187,17 @@ mod tests {
         assert_eq!(names.len(), ErrorCode::ALL.len());
         let numbers: HashSet<_> = CloseCode::ALL.iter().map(|c| c.number()).collect();
         assert_eq!(numbers.len(), CloseCode::ALL.len());
+    }
+
+    #[test]
+    fn every_code_says_what_it_means() {
+        assert_eq!(ErrorCode::NotJoined.meaning(), "Join the room first.");
+        let two_lines = "Something that is needed does not answer. What was asked may still have happened: ask again with the same key.";
+        assert_eq!(ErrorCode::Unavailable.meaning(), two_lines);
+        let meanings = ErrorCode::ALL.iter().map(|code| code.meaning());
+        for meaning in meanings.chain(CloseCode::ALL.iter().map(|code| code.meaning())) {
+            assert!(meaning.ends_with('.') && !meaning.contains("  "), "{meaning:?}");
+        }
     }
 
     #[test]

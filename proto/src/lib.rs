@@ -25,6 +25,13 @@ mod generated {
     }
 }
 
+/// JSON Schemas of the client's messages and enums as they are in JSON, by name:
+/// a JSON object. They refer to each other as `#/components/schemas/<name>`.
+pub const SCHEMAS: &str = include_str!(concat!(env!("OUT_DIR"), "/schemas.json"));
+
+/// The schema of the client protocol itself.
+pub const CLIENT_PROTO: &str = include_str!("../proto/client.proto");
+
 /// The protocol between our own processes, from `proto/node.proto`.
 pub use generated::carillon::node::v1 as node;
 /// The client protocol, from `proto/client.proto`.
