@@ -7,11 +7,13 @@
 pub mod checker;
 pub mod client;
 pub mod cluster;
+pub mod crowd;
 pub mod hints;
 pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod rest;
+pub mod rolling;
 pub mod servers;
 pub mod token;
 mod wait;
