@@ -39,6 +39,8 @@ enum Wrong {
     Version,
     /// The body is larger than allowed.
     TooLarge,
+    /// The body takes longer than allowed.
+    Slow,
 }
 
 impl Wrong {
@@ -55,6 +57,7 @@ impl Wrong {
             Wrong::Request => (StatusCode::BAD_REQUEST, 3, "Bad request"),
             Wrong::Forbidden => (StatusCode::FORBIDDEN, 4, "Forbidden"),
             Wrong::Version => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
+            Wrong::Slow => (StatusCode::REQUEST_TIMEOUT, 3, "The body did not arrive in time"),
             Wrong::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Payload too large"),
         }
     }
@@ -161,7 +164,7 @@ impl Endpoint {
                 let session = self.find(&sid, &parts.headers)?;
                 match parts.method {
                     Method::GET => poll(session).await,
-                    Method::POST => packets(session, body, self.app.settings.max_frame_bytes).await,
+                    Method::POST => self.packets(session, body).await,
                     _ => Err(Wrong::Request.into()),
                 }
             }
@@ -225,6 +228,21 @@ impl Endpoint {
         Ok(response)
     }
 
+    /// Packets of a client that polls.
+    async fn packets(self, session: Handle, body: Body) -> Result<Response, Answer> {
+        let settings = &self.app.settings;
+        let body = tokio::time::timeout(settings.http_timeout, to_bytes(body, settings.max_frame_bytes));
+        let body = body.await.map_err(|_| Wrong::Slow)?.map_err(|_| Wrong::TooLarge)?;
+        let body = String::from_utf8(body.to_vec()).map_err(|_| Wrong::Request)?;
+        let (done, taken) = oneshot::channel();
+        session.requests.send(Asked::Packets { body, done }).await.map_err(|_| Wrong::Session)?;
+        match taken.await {
+            Ok(Taken::Ok) => Ok(text("ok".to_owned())),
+            Ok(Taken::Refused) => Err(Wrong::Request.into()),
+            Err(_) => Err(Wrong::Session.into()),
+        }
+    }
+
     /// What becomes of the token in the request, if there is one.
     async fn bearer(&self, parts: &Parts) -> Result<Option<Result<Identity, proto::v1::Error>>, Refused> {
         let in_query = self.app.settings.token_in_query;
@@ -257,18 +275,6 @@ async fn poll(session: Handle) -> Result<Response, Answer> {
     match polled.await {
         Ok(Polled::Payload(payload)) => Ok(text(payload)),
         Ok(Polled::Refused) => Err(Wrong::Request.into()),
-        Err(_) => Err(Wrong::Session.into()),
-    }
-}
-
-async fn packets(session: Handle, body: Body, max_bytes: usize) -> Result<Response, Answer> {
-    let body = to_bytes(body, max_bytes).await.map_err(|_| Wrong::TooLarge)?;
-    let body = String::from_utf8(body.to_vec()).map_err(|_| Wrong::Request)?;
-    let (done, taken) = oneshot::channel();
-    session.requests.send(Asked::Packets { body, done }).await.map_err(|_| Wrong::Session)?;
-    match taken.await {
-        Ok(Taken::Ok) => Ok(text("ok".to_owned())),
-        Ok(Taken::Refused) => Err(Wrong::Request.into()),
         Err(_) => Err(Wrong::Session.into()),
     }
 }
