@@ -189,7 +189,8 @@ pub fn event(out: &mut Vec<u8>, name: &str, payload: impl FnOnce(&mut Vec<u8>)) 
     event_at(out, name, None, payload);
 }
 
-/// Appends an event with one argument and, behind it, its position.
+/// Appends an event with one argument and, behind it, its position: room,
+/// cursor, and about when it was.
 pub fn event_at(
     out: &mut Vec<u8>,
     name: &str,
@@ -202,7 +203,8 @@ pub fn event_at(
         payload(out);
         if let Some((room, cursor)) = position {
             // Neither has anything that JSON would escape.
-            for part in [",\"", room, "|", cursor, "\""] {
+            let time = crate::now_ms().to_string();
+            for part in [",\"", room, "|", cursor, "@", &time, "\""] {
                 out.extend_from_slice(part.as_bytes());
             }
         }

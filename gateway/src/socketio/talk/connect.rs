@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use futures_util::future::join_all;
-use proto::v1::{self, Membership};
-use proto::{CloseCode, ErrorCode, RoomId, UserId};
+use proto::v1::{self, Membership, Message};
+use proto::{CloseCode, Cursor, ErrorCode, RoomId, UserId};
 use serde::Deserialize;
 
 use super::reply::{Reply, emit_error};
@@ -21,6 +21,11 @@ use crate::wire::Wire;
 /// Ids of guests begin with it; those of tokens may not, where there are guests.
 const GUEST: &str = "guest:";
 
+/// Messages looked at together for one that was heard, and how often.
+const ANCHOR_PAGE: u32 = 50;
+const ANCHOR_PAGES: usize = 20;
+/// A lost hint is made up for within this, milliseconds: whatever is older was heard.
+const HINT_PATIENCE: i64 = 2000;
 /// Length of a connection's id.
 const ID_LENGTH: usize = 32;
 
@@ -56,9 +61,10 @@ impl Talk {
             "" => Auth::default(),
             data => serde_json::from_str(data).unwrap_or_default(),
         };
-        self.positions = positions(auth.positions, auth.offset);
         self.former =
             auth.pid.and_then(|pid| pid.as_str().map(str::to_owned)).filter(|pid| pid.len() == ID_LENGTH);
+        (self.positions, self.away_since) = positions(auth.positions, auth.offset);
+        self.away_since = self.away_since.or_else(|| began(self.former.as_deref()?));
         let token = auth.token.and_then(|token| match token {
             serde_json::Value::String(token) if !token.is_empty() => Some(token),
             _ => None,
@@ -158,12 +164,16 @@ impl Talk {
         let own = self.follow(&client, None, &own_position).await?;
         let rooms = if vocabulary.rooms.hear_all { self.rooms_of(&client).await? } else { Vec::new() };
         let follows = rooms.into_iter().map(|room| {
-            let since = self.positions.remove(room.as_str()).unwrap_or_default();
+            let since = self.positions.remove(room.as_str());
             (room, since)
         });
         let follows: Vec<_> = follows.collect();
         let follows = join_all(follows.iter().map(async |(room, since)| {
-            let following = self.follow(&client, Some(room), since).await;
+            let since = match since {
+                Some(since) => since.clone(),
+                None => self.anchor(&client, room).await,
+            };
+            let following = self.follow(&client, Some(room), &since).await;
             (room.clone(), following)
         }));
         let mut heard = Vec::new();
@@ -188,6 +198,34 @@ impl Talk {
         self.app.strangers.remove(&self.outbound);
         self.state = State::Client(client);
         Ok(())
+    }
+
+    /// A cursor of this room from before the client went away, for one whose
+    /// position there is not known: the newest message that it must have heard.
+    /// Empty where it was not away.
+    pub(super) async fn anchor(&self, client: &Client, room: &RoomId) -> String {
+        let Some(away_since) = self.away_since else { return String::new() };
+        let actor = client.actor();
+        let mut before = 0;
+        for _ in 0..ANCHOR_PAGES {
+            // Refused: whoever follows is told why.
+            let Ok((page, more)) = self.app.desk.history(&actor, room, before, ANCHOR_PAGE, 0).await else {
+                return String::new();
+            };
+            let heard = |message: &&Message| {
+                message.time <= away_since - HINT_PATIENCE
+                    && message.edited_at == 0
+                    && message.deleted_at == 0
+            };
+            if let Some(message) = page.iter().rev().find(heard) {
+                return cursor_of(message).map(|cursor| cursor.to_string()).unwrap_or_default();
+            }
+            match page.first() {
+                Some(oldest) if more => before = oldest.seq,
+                _ => return Cursor::START.to_string(),
+            }
+        }
+        String::new()
     }
 
     /// The ids of all rooms of this user, as many as one connection may hear.
@@ -239,11 +277,24 @@ pub(crate) fn guest_id(name: &str) -> Result<UserId, v1::Error> {
         .map_err(|why| ErrorCode::Invalid.with(format!("username: {why}")))
 }
 
-/// Cursors by room, out of `"<room>|<cursor>"`.
+/// The cursor that names a message's creation: its check value is the end of its id.
+fn cursor_of(message: &Message) -> Option<Cursor> {
+    let check = u32::from_str_radix(message.id.get(message.id.len().checked_sub(8)?..)?, 16).ok()?;
+    Some(Cursor { seq: message.seq, check })
+}
+
+/// When the connection of this id began, milliseconds since the Unix epoch.
+fn began(connection: &str) -> Option<i64> {
+    let id = uuid::Uuid::try_parse(connection).ok()?;
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    Some(seconds as i64 * 1000 + i64::from(nanoseconds) / 1_000_000)
+}
+
+/// Cursors by room, out of `"<room>|<cursor>@<time>"`, and the time of the newest.
 fn positions(
     listed: Option<serde_json::Value>,
     newest: Option<serde_json::Value>,
-) -> HashMap<String, String> {
+) -> (HashMap<String, String>, Option<i64>) {
     use serde_json::Value;
 
     let listed = match listed {
@@ -251,16 +302,15 @@ fn positions(
         Some(one @ Value::String(_)) => vec![one],
         _ => Vec::new(),
     };
+    let time = |text: &Value| text.as_str()?.rsplit_once('@')?.1.parse().ok();
+    let away_since = newest.as_ref().and_then(time);
     let texts = newest.into_iter().chain(listed).take(MAX_POSITIONS + 1);
-    texts
-        .filter_map(|text| match text {
-            Value::String(text) => {
-                let (room, cursor) = text.split_once('|')?;
-                Some((room.to_owned(), cursor.to_owned()))
-            }
-            _ => None,
-        })
-        .collect()
+    let cursors = texts.filter_map(|text| {
+        let (room, cursor) = text.as_str()?.split_once('|')?;
+        let cursor = cursor.split_once('@').map_or(cursor, |(cursor, _)| cursor);
+        Some((room.to_owned(), cursor.to_owned()))
+    });
+    (cursors.collect(), away_since)
 }
 
 #[cfg(test)]
@@ -271,13 +321,23 @@ mod tests {
 
     #[test]
     fn positions_are_taken_from_wherever_they_come_and_nonsense_is_none() {
-        let found =
-            positions(Some(json!(["r|5-0000000a", "|2-00000001", 7, "x"])), Some(json!("q|1-00000002")));
+        let listed = Some(json!(["r|5-0000000a@17", "|2-00000001", 7, "x"]));
+        let (found, away_since) = positions(listed, Some(json!("q|1-00000002@1795242076519")));
+        assert_eq!(away_since, Some(1_795_242_076_519));
         assert_eq!(found["r"], "5-0000000a");
         assert_eq!(found[""], "2-00000001");
         assert_eq!(found["q"], "1-00000002");
         assert_eq!(found.len(), 3);
-        assert!(positions(Some(json!({"r": 1})), Some(json!(null))).is_empty());
+        let (found, away_since) = positions(Some(json!({"r": 1})), Some(json!(null)));
+        assert!(found.is_empty() && away_since.is_none());
+    }
+
+    #[test]
+    fn a_connections_id_says_when_it_began() {
+        let before = crate::now_ms();
+        let began = began(&uuid::Uuid::now_v7().simple().to_string()).unwrap();
+        assert!((before..=crate::now_ms()).contains(&began));
+        assert_eq!(super::began("00000000000000000000000000000000"), None);
     }
 
     #[test]

@@ -37,7 +37,11 @@ impl Talk {
         if !known && client.joined_count() >= self.app.settings.max_joined_rooms {
             return Err(ErrorCode::TooLarge.with("too many rooms joined on this connection"));
         }
-        let since = self.positions.remove(room.as_str()).unwrap_or_default();
+        let since = match self.positions.remove(room.as_str()) {
+            Some(since) => since,
+            None if known => String::new(),
+            None => self.anchor(client, &room).await,
+        };
         let mut following = match self.follow(client, Some(&room), &since).await {
             Err(error) if error.code == ErrorCode::NotMember.name() => {
                 if !self.app.desk.ensure(&actor, &room).await? {

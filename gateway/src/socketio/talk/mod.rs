@@ -54,6 +54,9 @@ pub struct Talk {
     expires_at: Option<i64>,
     /// Where the client left off, by room; the user's own feed under "".
     positions: HashMap<String, String>,
+    /// When the client last heard anything, milliseconds since the Unix epoch, if
+    /// it has come back.
+    away_since: Option<i64>,
     /// The connection that the client had before this one.
     former: Option<String>,
     /// Rooms whose others were told that this client came.
@@ -99,6 +102,7 @@ impl Talk {
             expires_at: None,
             positions: HashMap::new(),
             former: None,
+            away_since: None,
             announced: Vec::new(),
             partial: None,
         }
@@ -111,6 +115,11 @@ impl Talk {
             Step::Event { reply, ask } => self.event_step(reply, ask).await,
             Step::Hear(memberships) => self.hear(memberships).await,
         }
+    }
+
+    /// Whether a packet of the engine's own is within the rate; it counts like any other.
+    pub fn control(&mut self) -> bool {
+        self.session.control(std::time::Instant::now())
     }
 
     /// Whether another packet may be handed in now. When it may again, the
