@@ -64,6 +64,10 @@ impl Outbound {
 
     /// Queues whole WebSocket frames. Dropped where the connection is closing.
     pub fn push(&self, frames: Bytes) {
+        // A join may have nothing to tell, and a poll is not answered with nothing.
+        if frames.is_empty() {
+            return;
+        }
         let mut queue = self.lock();
         if queue.closing.is_some() {
             return;
@@ -161,6 +165,13 @@ mod tests {
         assert_eq!(outbound.take().closing, None);
         outbound.push(Bytes::from_static(b"1"));
         assert!(outbound.take().closing.is_some());
+    }
+
+    #[test]
+    fn nothing_is_not_queued() {
+        let outbound = Outbound::new(10);
+        outbound.push(Bytes::new());
+        assert!(outbound.take().frames.is_empty());
     }
 
     #[test]
