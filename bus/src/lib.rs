@@ -1,5 +1,6 @@
 //! The ports to the broker and to presence, with two adapters each: NATS and
-//! Redis for a cluster, in-process for one node.
+//! Redis for a cluster, in-process for one node. And the port to whoever collects
+//! [traces](trace).
 //!
 //! The bus carries bytes and knows no rule of chat. What it promises is small
 //! on purpose: **a broker may lose, repeat and reorder**, and whoever needs
@@ -21,6 +22,7 @@ mod meter;
 pub mod nats;
 mod pattern;
 pub mod redis;
+pub mod trace;
 
 /// The broker or the presence store did not do what was asked. Callers go on
 /// without: nothing that must not be lost depends on the bus.
