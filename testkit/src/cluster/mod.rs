@@ -65,6 +65,8 @@ pub struct ClusterOptions {
     pub proxied: bool,
     /// Further settings of every node: `("CARILLON_VOCABULARY", "rooms")`.
     pub settings: Vec<(String, String)>,
+    /// Further settings of single gateways, by number; they replace those of all.
+    pub gateway_settings: Vec<Vec<(String, String)>>,
 }
 
 impl Default for ClusterOptions {
@@ -75,6 +77,7 @@ impl Default for ClusterOptions {
             postgres: PostgresOptions::default(),
             proxied: false,
             settings: Vec::new(),
+            gateway_settings: Vec::new(),
         }
     }
 }
@@ -143,7 +146,7 @@ impl Binary {
             servers::postgres_with(options.postgres.clone())
         )?;
         let database_url = postgres.create_database().await?;
-        self.migrate(dir.path(), &database_url).await?;
+        self.migrate(&database_url).await?;
         let parts = Parts { nats, redis, postgres, database_url };
         let mut system = System {
             gateways: Vec::new(),
@@ -157,9 +160,11 @@ impl Binary {
         Ok(system)
     }
 
-    async fn migrate(&self, dir: &Path, database_url: &str) -> anyhow::Result<()> {
+    /// Brings a database to the program's version, as an upgrade begins.
+    pub async fn migrate(&self, database_url: &str) -> anyhow::Result<()> {
+        let dir = temp_dir()?;
         let mut command = Command::new(&self.0);
-        command.arg("migrate").current_dir(dir).stdin(Stdio::null());
+        command.arg("migrate").current_dir(dir.path()).stdin(Stdio::null());
         node::without_settings(&mut command);
         command.env("CARILLON_DATABASE_URL", database_url);
         let mut command = tokio::process::Command::from(command);
@@ -205,6 +210,7 @@ impl System {
             node.set("CARILLON_DISPATCHER_URL", &dispatchers.join(","));
             node.set("CARILLON_JWT_SECRET", SECRET);
             node.set_all(&options.settings);
+            node.set_all(options.gateway_settings.get(number).map_or(&[], Vec::as_slice));
             self.gateways.push(node);
         }
         try_join_all(self.gateways.iter().map(Node::start)).await.map(drop)

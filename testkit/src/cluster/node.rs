@@ -1,11 +1,12 @@
 //! One `carillon` process.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Binary;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::rest::Rest;
@@ -20,7 +21,13 @@ pub struct Node {
     process: Process,
     address: String,
     admin: Rest,
-    settings: Arc<Mutex<Vec<(String, String)>>>,
+    next_start: Arc<Mutex<NextStart>>,
+}
+
+/// What the next start is to be.
+struct NextStart {
+    program: PathBuf,
+    settings: Vec<(String, String)>,
 }
 
 impl Node {
@@ -28,20 +35,22 @@ impl Node {
     pub(super) fn new(binary: &Path, role: &'static str, name: String, dir: &Path) -> anyhow::Result<Self> {
         let address = format!("127.0.0.1:{}", free_port()?);
         let admin = format!("127.0.0.1:{}", free_port()?);
-        let settings = Arc::<Mutex<Vec<(String, String)>>>::default();
+        let next_start = NextStart { program: binary.to_owned(), settings: Vec::new() };
+        let next_start = Arc::new(Mutex::new(next_start));
         let log = dir.join(format!("{}.log", name.replace(' ', "-")));
         let process = Process::new(name, log, "TERM", {
-            let (binary, dir, settings) = (binary.to_owned(), dir.to_owned(), settings.clone());
+            let (dir, next_start) = (dir.to_owned(), next_start.clone());
             move || {
-                let mut command = Command::new(&binary);
+                let start = next_start.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut command = Command::new(&start.program);
                 // Its own folder: no carillon.toml of the repository is found.
                 command.arg(role).current_dir(&dir);
                 without_settings(&mut command);
-                command.envs(settings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+                command.envs(start.settings.iter().cloned());
                 command
             }
         });
-        let node = Self { process, address, admin: Rest::new(format!("http://{admin}"), ""), settings };
+        let node = Self { process, address, admin: Rest::new(format!("http://{admin}"), ""), next_start };
         if role != "dispatcher" {
             node.set("CARILLON_LISTEN", &node.address);
         }
@@ -51,9 +60,19 @@ impl Node {
 
     /// Sets a setting from the next start on.
     pub fn set(&self, name: &str, value: &str) {
-        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = &mut self.next_start().settings;
         settings.retain(|(known, _)| known != name);
         settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Makes it another program's process, from the next start on: for example
+    /// another version's.
+    pub fn set_program(&self, program: &Binary) {
+        self.next_start().program.clone_from(&program.0);
+    }
+
+    fn next_start(&self) -> MutexGuard<'_, NextStart> {
+        self.next_start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_all(&self, settings: &[(String, String)]) {

@@ -244,7 +244,7 @@ impl User {
             let text = self.on_the_way.clone().expect("it was set above");
             match client.send_with_key(&self.room, &text, &text).await {
                 Ok(sent) => {
-                    if self.sent % EDITED == 0 {
+                    if self.sent.is_multiple_of(EDITED) {
                         // Not repeated: an edit without an answer may or may not be there.
                         let edited = client.edit(&self.room, &sent.message, &format!("{text}, or so")).await;
                         if let Err(error) = edited.as_ref()
