@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bus::trace::Spans;
 use proto::node::{Command, command::Action, outcome};
 use proto::{ErrorCode, node, v1};
 use tokio::sync::{Semaphore, mpsc};
@@ -17,6 +18,7 @@ use crate::metrics;
 use crate::queue::{Patience, Queues};
 use crate::reply::{Outcomes, Reply};
 use crate::settings::Settings;
+use crate::trace::Traced;
 use crate::worker::Job;
 
 /// Takes commands and sees that each gets one outcome.
@@ -24,6 +26,8 @@ pub(crate) struct Intake {
     pub(crate) lanes: Queues<Item>,
     pub(crate) workers: Queues<Job>,
     pub(crate) settings: Arc<Settings>,
+    /// Takes the spans of commands that are traced.
+    pub(crate) spans: Arc<dyn Spans>,
 }
 
 /// What one stream knows of the queues.
@@ -65,7 +69,7 @@ impl Intake {
                 match commands.message().await {
                     Ok(Some(command)) => {
                         let reply = Reply::to_stream(command.id, outcomes.clone(), place);
-                        self.take(command.actor, command.action, reply, &mut path).await;
+                        self.take(command, reply, &mut path).await;
                     }
                     Ok(None) => return,
                     Err(status) => {
@@ -90,8 +94,10 @@ impl Intake {
     }
 
     /// Checks a command's form and puts it into its queue.
-    async fn take(&self, actor: Option<node::Actor>, action: Option<Action>, reply: Reply, path: &mut Path) {
+    async fn take(&self, command: Command, reply: Reply, path: &mut Path) {
+        let Command { actor, trace, action, .. } = command;
         let since = Instant::now();
+        let trace = Traced::from_command(trace.as_ref(), &self.spans);
         let Some(action) = action else {
             return reply.refuse(ErrorCode::Malformed.with("a command of an unknown kind"));
         };
@@ -111,14 +117,14 @@ impl Intake {
                 Err(error) => return reply.refuse(error),
             };
             let lane = self.lanes.of(send.room.as_str());
-            let item = Item { actor, send, reply, since };
+            let item = Item { actor, send, reply, trace, since };
             if let Err(item) = self.lanes.push(lane, item, &mut path.lanes).await {
                 item.reply.refuse(busy());
             }
             return;
         }
         match command::parse(action, &actor, &self.settings) {
-            Ok(act) => self.push(Job { actor, act, reply, since }, &mut path.workers).await,
+            Ok(act) => self.push(Job { actor, act, reply, trace, since }, &mut path.workers).await,
             Err(error) => reply.refuse(error),
         }
     }
@@ -135,7 +141,7 @@ impl Intake {
         let (reply, outcome) = Reply::to_call();
         let reply = reply.named(act.name());
         let mut patience = self.workers.patience(self.settings.queue_wait);
-        self.push(Job { actor, act, reply, since: Instant::now() }, &mut patience).await;
+        self.push(Job { actor, act, reply, trace: None, since: Instant::now() }, &mut patience).await;
         outcome.await.unwrap_or_else(|_| outcome::Result::Error(busy()))
     }
 }

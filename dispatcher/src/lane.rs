@@ -4,6 +4,7 @@
 //! All messages of a room go through one lane, in the order they came.
 
 use std::collections::{HashMap, HashSet};
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::reply::Reply;
 use crate::retry::{refusal, retry};
 use crate::settings::Settings;
 use crate::store::{Appended, NewMessage, Store, StoreError, creation_check};
+use crate::trace::{Traced, TracedChange};
 use crate::{clock, metrics, task};
 
 /// A send that waits for its lane.
@@ -31,6 +33,7 @@ pub(crate) struct Item {
     pub(crate) actor: Actor,
     pub(crate) send: Send,
     pub(crate) reply: Reply,
+    pub(crate) trace: Option<Traced>,
     /// Since when.
     pub(crate) since: Instant,
 }
@@ -90,6 +93,11 @@ impl Lane {
     /// Stores a batch, answers the senders, publishes.
     async fn commit(&self, batch: Vec<Item>) {
         let now = Instant::now();
+        for item in &batch {
+            if let Some(traced) = &item.trace {
+                traced.taken_up("send", item.since);
+            }
+        }
         let (batch, late): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|item| now.duration_since(item.since) < self.settings.store_deadline);
         for item in late {
@@ -103,7 +111,7 @@ impl Lane {
         ::metrics::histogram!(metrics::BATCH_SIZE).record(messages.len() as f64);
 
         let deadline = (oldest + self.settings.store_deadline).max(now + LEAST);
-        match self.append(&messages, deadline).await {
+        match self.append(&batch, &messages, deadline).await {
             Ok(appended) => self.finish(batch, messages, appended),
             Err(StoreError::Fault(cause)) if batch.len() > 1 => {
                 // One of them is what the store cannot take. The others must
@@ -111,7 +119,7 @@ impl Lane {
                 error!(error = %cause, messages = batch.len(), "a batch was refused; storing one by one");
                 for (item, message) in batch.into_iter().zip(messages) {
                     let deadline = Instant::now() + self.settings.store_deadline;
-                    match self.append(std::slice::from_ref(&message), deadline).await {
+                    match self.append(from_ref(&item), from_ref(&message), deadline).await {
                         Ok(appended) => self.finish(vec![item], vec![message], appended),
                         Err(error) => item.reply.refuse(refusal(&error, "append")),
                     }
@@ -130,11 +138,18 @@ impl Lane {
     /// away: a commit whose outcome was unknown answers `Repeated` then.
     async fn append(
         &self,
+        batch: &[Item],
         messages: &[NewMessage],
         deadline: Instant,
     ) -> crate::store::Result<Vec<Appended>> {
         let began = Instant::now();
-        let appended = retry(deadline, || self.store.append(messages)).await?;
+        let appended = retry(deadline, || self.store.append(messages)).await;
+        for (item, message) in batch.iter().zip(messages) {
+            if let Some(traced) = &item.trace {
+                traced.appended(&message.id, messages.len(), began.elapsed(), appended.as_ref().err());
+            }
+        }
+        let appended = appended?;
         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(began.elapsed().as_secs_f64());
         if appended.len() != messages.len() {
             return Err(StoreError::Fault("another number of answers than of messages".into()));
@@ -150,14 +165,14 @@ impl Lane {
             let result = match appended {
                 Appended::Stored { seq, ordinal } => {
                     let result = sent(&message.room, &message.id, seq, ordinal, message.time);
-                    events.push(message, seq, ordinal);
+                    events.push(message, seq, ordinal, item.trace);
                     result
                 }
                 Appended::Repeated { id, seq, ordinal, time } => {
                     let result = sent(&message.room, &id, seq, ordinal, time);
                     // Our own, from an attempt that committed without telling.
                     if id == message.id {
-                        events.push(message, seq, ordinal);
+                        events.push(message, seq, ordinal, item.trace);
                     }
                     result
                 }
@@ -168,8 +183,8 @@ impl Lane {
             };
             item.reply.send(result);
         }
-        for (room, changes) in events.rooms {
-            self.publisher.publish(Publication::Feed(FeedId::Room(room), changes));
+        for (room, changes, traced) in events.rooms {
+            self.publisher.publish(Publication::Feed(FeedId::Room(room), changes, traced));
         }
     }
 }
@@ -177,14 +192,14 @@ impl Lane {
 /// Changes by room: rooms in the order in which they came up, changes in theirs.
 #[derive(Default)]
 struct Events {
-    rooms: Vec<(RoomId, Vec<Change>)>,
+    rooms: Vec<(RoomId, Vec<Change>, Vec<TracedChange>)>,
     places: HashMap<RoomId, usize>,
 }
 
 impl Events {
-    fn push(&mut self, message: NewMessage, seq: u64, ordinal: u64) {
+    fn push(&mut self, message: NewMessage, seq: u64, ordinal: u64, trace: Option<Traced>) {
         let place = *self.places.entry(message.room.clone()).or_insert_with(|| {
-            self.rooms.push((message.room.clone(), Vec::new()));
+            self.rooms.push((message.room.clone(), Vec::new(), Vec::new()));
             self.rooms.len() - 1
         });
         let check = creation_check(&message.id);
@@ -202,7 +217,9 @@ impl Events {
             deleted_at: 0,
             key: message.key,
         };
-        self.rooms[place].1.push(Change { seq, check, thing: Some(Thing::Message(message)) });
+        let (_, changes, traced) = &mut self.rooms[place];
+        changes.push(Change { seq, check, thing: Some(Thing::Message(message)) });
+        traced.extend(trace.map(|trace| trace.change(seq)));
     }
 }
 

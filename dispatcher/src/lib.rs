@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use bus::Broker;
+use bus::trace::{NoSpans, Spans};
 use proto::node::dispatcher_server::DispatcherServer;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,7 @@ mod settings;
 mod sizes;
 pub mod store;
 mod task;
+mod trace;
 mod worker;
 
 pub use service::Service;
@@ -67,6 +69,16 @@ struct Tasks {
 impl Dispatcher {
     /// Starts a dispatcher's tasks. Must be called in a Tokio runtime.
     pub fn start(store: Arc<dyn Store>, broker: Arc<dyn Broker>, settings: Settings) -> Dispatcher {
+        Self::start_traced(store, broker, settings, Arc::new(NoSpans))
+    }
+
+    /// The same, and `spans` takes what commands that are traced go through.
+    pub fn start_traced(
+        store: Arc<dyn Store>,
+        broker: Arc<dyn Broker>,
+        settings: Settings,
+        spans: Arc<dyn Spans>,
+    ) -> Dispatcher {
         let settings = Arc::new(settings);
         let stopping = CancellationToken::new();
         let tasks = Tasks {
@@ -86,6 +98,7 @@ impl Dispatcher {
             lanes: lane::start(&tasks.work, &store, &publisher, &settings, &stopping),
             workers: worker::start(&tasks.work, &executor, &settings, &stopping),
             settings: settings.clone(),
+            spans,
         });
         let announcer = announce::run(store.clone(), broker, settings.clone(), stopping.clone());
         task::spawn(&tasks.announcing, "announcer", announcer);

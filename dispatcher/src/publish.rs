@@ -15,12 +15,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::settings::Settings;
+use crate::trace::{Publishing, TracedChange};
 use crate::{clock, metrics, task};
 
 /// What is published.
 pub(crate) enum Publication {
-    /// Committed changes of one feed, in order.
-    Feed(FeedId, Vec<Change>),
+    /// Committed changes of one feed, in order, and which of them are traced.
+    Feed(FeedId, Vec<Change>, Vec<TracedChange>),
     /// A live read tick in a room.
     Read(RoomId, ReadMark),
 }
@@ -52,12 +53,15 @@ impl Publisher {
     /// Takes a publication; drops it if the broker is too far behind.
     pub(crate) fn publish(&self, publication: Publication) {
         let key = match &publication {
-            Publication::Feed(FeedId::Room(room), _) | Publication::Read(room, _) => room.as_str(),
-            Publication::Feed(FeedId::User(user), _) => user.as_str(),
+            Publication::Feed(FeedId::Room(room), ..) | Publication::Read(room, _) => room.as_str(),
+            Publication::Feed(FeedId::User(user), ..) => user.as_str(),
         };
         let queue = &self.queues[clock::place(key, self.queues.len())];
-        if queue.try_send(publication).is_err() {
+        if let Err(refused) = queue.try_send(publication) {
             ::metrics::counter!(metrics::PUBLISH_ERRORS).increment(1);
+            if let Publication::Feed(feed, _, traced) = refused.into_inner() {
+                traced.iter().for_each(|change| change.dropped(&feed));
+            }
         }
     }
 }
@@ -90,10 +94,12 @@ impl Lane {
                 continue;
             }
             match publication {
-                Publication::Feed(feed, changes) => {
+                Publication::Feed(feed, changes, traced) => {
                     let subject = subject::feed(&feed);
-                    for event in events(&feed, changes, self.settings.max_payload_bytes) {
-                        self.publish(subject.clone(), event.encode_to_vec()).await;
+                    for mut event in events(&feed, changes, self.settings.max_payload_bytes) {
+                        let publishing = Publishing::begin(&traced, &mut event);
+                        let taken = self.publish(subject.clone(), event.encode_to_vec()).await;
+                        publishing.end(&feed, taken);
                     }
                 }
                 Publication::Read(room, mark) => {
@@ -105,14 +111,16 @@ impl Lane {
         }
     }
 
-    async fn publish(&mut self, subject: String, payload: Vec<u8>) {
+    /// Whether the broker has taken it.
+    async fn publish(&mut self, subject: String, payload: Vec<u8>) -> bool {
         let published = timeout(self.settings.publish_timeout, self.broker.publish(subject, payload.into()));
         let error = match published.await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("the broker's queue is full".to_owned()),
         };
-        let name = if error.is_none() { metrics::PUBLISHED } else { metrics::PUBLISH_ERRORS };
+        let taken = error.is_none();
+        let name = if taken { metrics::PUBLISHED } else { metrics::PUBLISH_ERRORS };
         ::metrics::counter!(name).increment(1);
         match error {
             Some(error) if !self.away => {
@@ -125,6 +133,7 @@ impl Lane {
             }
             _ => {}
         }
+        taken
     }
 }
 
@@ -137,7 +146,11 @@ fn events(feed: &FeedId, changes: Vec<Change>, max_bytes: usize) -> Vec<Event> {
         match events.last_mut() {
             Some(event) if bytes + size <= max_bytes => event.changes.push(change),
             _ => {
-                events.push(Event { feed: Some(Feed::from(feed)), changes: vec![change] });
+                events.push(Event {
+                    feed: Some(Feed::from(feed)),
+                    changes: vec![change],
+                    traces: Vec::new(),
+                });
                 bytes = 0;
             }
         }

@@ -16,12 +16,14 @@ use crate::queue::{Queues, take};
 use crate::reply::Reply;
 use crate::settings::Settings;
 use crate::task;
+use crate::trace::Traced;
 
 /// A command that waits for its worker.
 pub(crate) struct Job {
     pub(crate) actor: Actor,
     pub(crate) act: Box<dyn Act>,
     pub(crate) reply: Reply,
+    pub(crate) trace: Option<Traced>,
     /// Since when.
     pub(crate) since: Instant,
 }
@@ -48,12 +50,20 @@ async fn run(executor: Executor, mut queue: mpsc::Receiver<Job>, stop: Cancellat
     while take(&mut queue, &mut next, 1, &stop).await {
         for job in next.drain(..) {
             let waited = job.since.elapsed();
+            if let Some(traced) = &job.trace {
+                traced.taken_up(job.act.name(), job.since);
+            }
             if waited >= executor.settings.store_deadline {
                 job.reply.refuse(ErrorCode::Unavailable.with("too many commands are waiting; try again"));
                 continue;
             }
-            let deadline = Instant::now() + (executor.settings.store_deadline - waited).max(LEAST);
-            job.reply.send(executor.execute(&job.actor, &*job.act, deadline).await);
+            let began = Instant::now();
+            let deadline = began + (executor.settings.store_deadline - waited).max(LEAST);
+            let result = executor.execute(&job.actor, &*job.act, job.trace.as_ref(), deadline).await;
+            if let Some(traced) = &job.trace {
+                traced.executed(began.elapsed(), &result);
+            }
+            job.reply.send(result);
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::retry::{Backoff, refusal};
 use crate::settings::Settings;
 use crate::sizes::Sizes;
 use crate::store::{MemberRow, MessageRow, Store, StoreError};
+use crate::trace::Traced;
 use crate::{clock, metrics};
 
 pub(crate) mod check;
@@ -134,9 +135,15 @@ pub(crate) struct Executor {
 
 impl Executor {
     /// Runs a command to its outcome, until `deadline`.
-    pub(crate) async fn execute(&self, actor: &Actor, act: &dyn Act, deadline: Instant) -> outcome::Result {
+    pub(crate) async fn execute(
+        &self,
+        actor: &Actor,
+        act: &dyn Act,
+        trace: Option<&Traced>,
+        deadline: Instant,
+    ) -> outcome::Result {
         // A fault in one command must not take the others of this process with it.
-        match AssertUnwindSafe(self.attempt(actor, act, deadline)).catch_unwind().await {
+        match AssertUnwindSafe(self.attempt(actor, act, trace, deadline)).catch_unwind().await {
             Ok(Ok(result)) => result,
             Ok(Err(refused)) => outcome::Result::Error(refused),
             Err(_) => {
@@ -147,7 +154,13 @@ impl Executor {
         }
     }
 
-    async fn attempt(&self, actor: &Actor, act: &dyn Act, deadline: Instant) -> Checked<outcome::Result> {
+    async fn attempt(
+        &self,
+        actor: &Actor,
+        act: &dyn Act,
+        trace: Option<&Traced>,
+        deadline: Instant,
+    ) -> Checked<outcome::Result> {
         let mut backoff = Backoff::until(deadline);
         loop {
             let attempt = Attempt {
@@ -164,7 +177,7 @@ impl Executor {
                     if !done.events.is_empty() {
                         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(began.elapsed().as_secs_f64());
                     }
-                    let result = self.publish(done);
+                    let result = self.publish(done, trace);
                     if again {
                         continue;
                     }
@@ -180,9 +193,11 @@ impl Executor {
         }
     }
 
-    fn publish(&self, done: Done) -> outcome::Result {
+    fn publish(&self, done: Done, trace: Option<&Traced>) -> outcome::Result {
         for (feed, changes) in done.events {
-            self.publisher.publish(Publication::Feed(feed, changes));
+            let last = changes.last().map_or(0, |change| change.seq);
+            let traced = trace.map(|traced| traced.change(last)).into_iter().collect();
+            self.publisher.publish(Publication::Feed(feed, changes, traced));
         }
         if let Some((room, mark)) = done.read {
             self.publisher.publish(Publication::Read(room, mark));

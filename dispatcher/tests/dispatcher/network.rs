@@ -24,7 +24,7 @@ async fn p8_streams_over_tcp_carry_commands_and_end_on_stop() {
     let mut client = DispatcherClient::connect(format!("http://{address}")).await.unwrap();
     let (commands, stream) = tokio::sync::mpsc::channel(1000);
     let mut outcomes = client.commands(ReceiverStream::new(stream)).await.unwrap().into_inner();
-    let command = |id, action| Command { id, actor: Some(user("ann")), action: Some(action) };
+    let command = |id, action| Command { id, actor: Some(user("ann")), trace: None, action: Some(action) };
     commands.send(command(1, Action::CreateRoom(group("G", &["bob"])))).await.unwrap();
     let first = outcomes.message().await.unwrap().unwrap();
     let Some(outcome::Result::Room(room)) = first.result else { panic!("{first:?}") };

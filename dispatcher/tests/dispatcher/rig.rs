@@ -154,7 +154,7 @@ impl Stream {
     pub async fn push(&mut self, actor: &Actor, action: Action) -> u64 {
         let id = self.next;
         self.next += 1;
-        let command = Command { id, actor: Some(actor.clone()), action: Some(action) };
+        let command = Command { id, actor: Some(actor.clone()), trace: None, action: Some(action) };
         self.commands.send(command).await.unwrap();
         id
     }
