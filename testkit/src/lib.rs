@@ -4,6 +4,7 @@
 //!
 //! Only ever a dev-dependency.
 
+pub mod balancer;
 pub mod checker;
 pub mod client;
 pub mod cluster;

@@ -21,6 +21,9 @@ use crate::ports::free_port;
 use crate::process::{Process, temp_dir};
 
 mod postgres;
+mod prometheus;
+
+pub use prometheus::{Found, PrometheusServer, prometheus};
 
 pub use postgres::{PostgresOptions, PostgresServer, postgres, postgres_with, shared_postgres};
 
@@ -55,8 +58,8 @@ struct Kind {
     program: &'static str,
     /// Debian's package.
     package: &'static str,
-    /// Names an external one.
-    variable: &'static str,
+    /// Names an external one, where one will do.
+    variable: Option<&'static str>,
     stop_signal: &'static str,
     /// Sent on a new connection; the server is ready when it answers with `hello`.
     greeting: &'static [u8],
@@ -66,7 +69,7 @@ struct Kind {
 const NATS: Kind = Kind {
     program: "nats-server",
     package: "nats-server",
-    variable: "NATS_URL",
+    variable: Some("NATS_URL"),
     stop_signal: "TERM",
     greeting: b"",
     hello: b"INFO ",
@@ -75,7 +78,7 @@ const NATS: Kind = Kind {
 const REDIS: Kind = Kind {
     program: "redis-server",
     package: "redis-server",
-    variable: "REDIS_URL",
+    variable: Some("REDIS_URL"),
     stop_signal: "TERM",
     greeting: b"PING\r\n",
     hello: b"+PONG",
@@ -137,7 +140,7 @@ pub async fn shared_redis() -> anyhow::Result<&'static RedisServer> {
 impl Server {
     /// The one that its environment variable names.
     fn external(kind: &'static Kind) -> Option<Self> {
-        let url = env::var(kind.variable).ok().filter(|url| !url.is_empty())?;
+        let url = env::var(kind.variable?).ok().filter(|url| !url.is_empty())?;
         Some(Self { kind, url, child: None })
     }
 
@@ -219,9 +222,9 @@ impl Server {
 
     fn child(&self) -> anyhow::Result<&ChildServer> {
         let Kind { program, variable, .. } = self.kind;
-        self.child
-            .as_ref()
-            .with_context(|| format!("{program} is external ({variable} is set): leave it alone"))
+        self.child.as_ref().with_context(|| {
+            format!("{program} is external ({} is set): leave it alone", variable.unwrap_or_default())
+        })
     }
 }
 
@@ -248,9 +251,11 @@ fn find_in(kind: &Kind, program: &str, folders: Vec<PathBuf>) -> anyhow::Result<
     match folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file()) {
         Some(path) => Ok(path),
         None => bail!(
-            "{program} is not installed: on Debian, `apt-get install {}`; or set {} to use a server that runs",
+            "{program} is not installed: on Debian, `apt-get install {}`{}",
             kind.package,
-            kind.variable,
+            kind.variable
+                .map(|name| format!("; or set {name} to use a server that runs"))
+                .unwrap_or_default(),
         ),
     }
 }

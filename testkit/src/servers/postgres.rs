@@ -19,7 +19,7 @@ use super::{Kind, Server, find_in, program_folders};
 const POSTGRES: Kind = Kind {
     program: "postgres",
     package: "postgresql",
-    variable: "DATABASE_URL",
+    variable: Some("DATABASE_URL"),
     // "Fast": ends sessions, then stops in order.
     stop_signal: "INT",
     greeting: b"\0\0\0\x29\0\x03\0\0user\0postgres\0database\0postgres\0\0",
