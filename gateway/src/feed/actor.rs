@@ -81,7 +81,8 @@ pub(crate) struct Actor {
     /// What was delivered since the oldest of them began, and who was to hear
     /// no more after it.
     held: Vec<(Arc<Shared>, Evict)>,
-    /// Up to this seq, deliveries were not held for want of space.
+    /// Up to this seq, deliveries are not at hand: there was no space to hold
+    /// them, or they were before the first join that was answered.
     held_from: Seq,
     /// Of a user's own feed: tokens issued before this second are refused.
     revoked_before: i64,
@@ -186,6 +187,11 @@ impl Actor {
             {
                 *more = true;
             }
+        }
+        if !more && self.follower.position().is_none() {
+            // Answers overtake each other: one that knows less comes too late for
+            // what lies before this one.
+            self.held_from = at.seq;
         }
         match answer {
             JoinAnswer::Frame(re, body) => client.send(&ServerFrame::answer(re, body)),

@@ -129,6 +129,25 @@ fn p3_a_join_whose_answer_is_ahead_of_the_broker_hears_nothing_twice() {
 }
 
 #[test]
+fn p3_a_join_that_was_overtaken_by_a_later_answer_has_to_ask_again() {
+    let mut rig = Rig::room();
+    let (ana, ben) = (client("ana", 0), client("ben", 0));
+    rig.input(Input::BeginJoin);
+    rig.input(Input::BeginJoin);
+    rig.input(Input::Heard(vec![message(1), message(2)]));
+    // The store answered ben last, and his answer is here first.
+    rig.attach(&ben, 2);
+    rig.attach(&ana, 1);
+    // Without 2 she must not go on as if she had it.
+    assert!(ana.joined(&RoomId::new("r").unwrap()).is_none());
+    rig.input(Input::BeginJoin);
+    rig.attach(&ana, 2);
+    rig.input(Input::Heard(vec![message(3)]));
+    assert_eq!(heard(&ana), [0, 0, 3]);
+    assert_eq!(heard(&ben), [0, 3]);
+}
+
+#[test]
 fn p5_who_is_removed_hears_of_it_and_no_more() {
     let mut rig = Rig::room();
     let (ana, ben) = (rig.joined("ana"), rig.joined("ben"));
