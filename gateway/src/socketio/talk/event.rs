@@ -6,7 +6,7 @@ use proto::node::{Ephemeral, ListNotifications, command, ephemeral, outcome};
 use proto::v1::{self, TypingNow, UserPresence};
 use proto::{CloseCode, ErrorCode, RoomId};
 
-use super::reply::Reply;
+use super::reply::{Reply, emit_error};
 use super::{MAX_REFUSED, State, Step, Talk};
 use crate::client::Client;
 use crate::outbound::Closing;
@@ -69,6 +69,8 @@ impl Talk {
             Kind::Connect => self.connect_asked(packet.namespace, packet.data),
             Kind::Disconnect => {
                 self.ended();
+                // It has no other namespace to go on with.
+                self.outbound.close(Closing::with(CloseCode::Normal));
                 None
             }
             Kind::Event => self.event(packet.ack, packet.data),
@@ -295,7 +297,7 @@ impl Talk {
                 Ok(unread) => wire.show_unread(unread, &client.outbound),
                 Err(error) => {
                     wire.stop_notices();
-                    reply.refused(&error);
+                    emit_error(&client.outbound, wire.vocabulary(), &error);
                 }
             }
             drop(answering);
