@@ -3,16 +3,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
+use bus::trace::Spans;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Process, Role};
-use crate::telemetry::{self, Metrics, Readiness};
+use crate::telemetry::{self, Exporter, Metrics, Readiness};
 
 /// Connections that wait to be accepted. When thousands come back at once, those
 /// that find no room try again only after a second.
@@ -23,12 +25,14 @@ const CUT_OFF: i32 = 130;
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What a role is told of the process's life.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Life {
     /// Cancelled when it is time to drain.
     pub stop: CancellationToken,
     /// Where the role says what it waits for.
     pub readiness: Readiness,
+    /// Takes the spans of commands that are traced; `None`: nobody collects them.
+    pub spans: Option<Arc<dyn Spans>>,
 }
 
 /// Runs a server: logs and metrics first, then `run` until it is done, which
@@ -46,7 +50,13 @@ pub fn live(
     let metrics = Metrics::start(role)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let life = Life { stop: CancellationToken::new(), readiness: Readiness::starting() };
+        let exporter =
+            process.otlp_endpoint.as_ref().map(|endpoint| Exporter::start(endpoint.reveal(), role)).transpose()?;
+        let life = Life {
+            stop: CancellationToken::new(),
+            readiness: Readiness::starting(),
+            spans: exporter.as_ref().map(Exporter::spans),
+        };
         let signals = Signals::new()?;
         let admin = bind("admin_listen", &process.admin_listen).await?;
         tracing::info!(role = role.name(), version = env!("CARGO_PKG_VERSION"), admin = %admin.local_addr()?, "starting");
@@ -54,12 +64,16 @@ pub fn live(
         let _admin =
             AbortOnDropHandle::new(tokio::spawn(telemetry::serve_admin(admin, metrics, life.readiness.clone())));
         let _signals = AbortOnDropHandle::new(tokio::spawn(obey(signals, life.clone(), process.drain_delay)));
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = run(life.clone()) => outcome,
             () = overdue(&life.stop, process.stop_timeout) => {
-                bail!("not stopped after {:?}: the rest is cut off", process.stop_timeout)
+                Err(anyhow!("not stopped after {:?}: the rest is cut off", process.stop_timeout))
             }
+        };
+        if let Some(exporter) = exporter {
+            exporter.close().await;
         }
+        outcome
     });
     runtime.shutdown_timeout(LAST_WAIT);
     if outcome.is_ok() {

@@ -149,14 +149,6 @@ pub trait Spans: Send + Sync {
     fn record(&self, span: Span);
 }
 
-/// Takes no spans.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoSpans;
-
-impl Spans for NoSpans {
-    fn record(&self, _: Span) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

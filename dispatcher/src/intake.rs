@@ -26,8 +26,8 @@ pub(crate) struct Intake {
     pub(crate) lanes: Queues<Item>,
     pub(crate) workers: Queues<Job>,
     pub(crate) settings: Arc<Settings>,
-    /// Takes the spans of commands that are traced.
-    pub(crate) spans: Arc<dyn Spans>,
+    /// Takes the spans of commands that are traced; `None`: nobody does.
+    pub(crate) spans: Option<Arc<dyn Spans>>,
 }
 
 /// What one stream knows of the queues.
@@ -97,7 +97,7 @@ impl Intake {
     async fn take(&self, command: Command, reply: Reply, path: &mut Path) {
         let Command { actor, trace, action, .. } = command;
         let since = Instant::now();
-        let trace = Traced::from_command(trace.as_ref(), &self.spans);
+        let trace = Traced::from_command(trace.as_ref(), self.spans.as_ref());
         let Some(action) = action else {
             return reply.refuse(ErrorCode::Malformed.with("a command of an unknown kind"));
         };

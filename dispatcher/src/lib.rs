@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use bus::Broker;
-use bus::trace::{NoSpans, Spans};
+use bus::trace::Spans;
 use proto::node::dispatcher_server::DispatcherServer;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,7 @@ struct Tasks {
 impl Dispatcher {
     /// Starts a dispatcher's tasks. Must be called in a Tokio runtime.
     pub fn start(store: Arc<dyn Store>, broker: Arc<dyn Broker>, settings: Settings) -> Dispatcher {
-        Self::start_traced(store, broker, settings, Arc::new(NoSpans))
+        Self::start_traced(store, broker, settings, None)
     }
 
     /// The same, and `spans` takes what commands that are traced go through.
@@ -77,7 +77,7 @@ impl Dispatcher {
         store: Arc<dyn Store>,
         broker: Arc<dyn Broker>,
         settings: Settings,
-        spans: Arc<dyn Spans>,
+        spans: Option<Arc<dyn Spans>>,
     ) -> Dispatcher {
         let settings = Arc::new(settings);
         let stopping = CancellationToken::new();

@@ -22,8 +22,8 @@ pub(crate) struct Traced {
 
 impl Traced {
     /// Whether the gateway has this command traced.
-    pub(crate) fn from_command(trace: Option<&node::Trace>, spans: &Arc<dyn Spans>) -> Option<Self> {
-        Some(Self { context: TraceContext::arrived(trace?)?, spans: spans.clone() })
+    pub(crate) fn from_command(trace: Option<&node::Trace>, spans: Option<&Arc<dyn Spans>>) -> Option<Self> {
+        Some(Self { context: TraceContext::arrived(trace?)?, spans: spans?.clone() })
     }
 
     /// It has waited since then, and is taken up now.

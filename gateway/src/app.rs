@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
+use crate::admission::Admission;
 use crate::auth::Authenticator;
 use crate::hub::Hub;
 use crate::outbound::{Closing, Outbound};
@@ -25,6 +27,8 @@ pub struct App {
     pub settings: Settings,
     /// Connections that nobody has authenticated on yet.
     pub strangers: Strangers,
+    /// How fast connections are let in.
+    pub admission: Admission,
     /// WebSockets open now.
     pub connections: AtomicUsize,
 }
@@ -61,13 +65,28 @@ impl Strangers {
 /// A connection's place among those that are allowed; given back on drop.
 pub struct Place(Arc<App>);
 
+/// Why a connection gets no place now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlace {
+    /// All are taken.
+    Full,
+    /// More came at once than are let in.
+    TooFast,
+}
+
 impl App {
-    /// Takes a place for a connection; `None`: there is none.
-    pub fn take_place(self: &Arc<Self>) -> Option<Place> {
+    /// Takes a place for a connection.
+    pub fn take_place(self: &Arc<Self>) -> Result<Place, NoPlace> {
         let taken = self.connections.fetch_add(1, Ordering::Relaxed);
         let place = Place(self.clone());
         self.hub.metrics().connections.increment(1);
-        (taken < self.settings.max_connections).then_some(place)
+        if taken >= self.settings.max_connections {
+            return Err(NoPlace::Full);
+        }
+        if !self.admission.admit(Instant::now()) {
+            return Err(NoPlace::TooFast);
+        }
+        Ok(place)
     }
 }
 

@@ -11,13 +11,15 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bus::trace::Spans;
 use bus::{Broker, Presence};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod admission;
 mod app;
 pub mod auth;
 mod client;
@@ -37,6 +39,7 @@ mod session;
 mod settings;
 mod socket;
 mod socketio;
+mod trace;
 mod vocabulary;
 mod websocket;
 mod wire;
@@ -61,6 +64,8 @@ pub struct Deps {
     pub authenticator: Arc<Authenticator>,
     /// The words of Socket.IO front ends.
     pub vocabulary: Arc<Vocabulary>,
+    /// Takes the spans of commands that are traced; `None`: none are.
+    pub spans: Option<Arc<dyn Spans>>,
 }
 
 /// A gateway that is connected to its dispatchers and serves nobody yet.
@@ -76,9 +81,12 @@ impl Gateway {
     pub async fn start(deps: Deps, settings: Settings) -> Result<Self, bus::BusError> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Arc::new(metrics::Metrics::default());
+        // Each gateway draws other lots.
+        let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         let link = Link::start(
             deps.dispatchers,
             settings.command_timeout,
+            trace::Tracer::new(deps.spans, settings.trace_sample, seed),
             metrics.clone(),
             tasks.clone(),
             stop.clone(),
@@ -95,6 +103,7 @@ impl Gateway {
             desk: Arc::new(desk),
             authenticator: deps.authenticator,
             presence,
+            admission: admission::Admission::new(settings.connection_rate, Instant::now()),
             settings,
             strangers: app::Strangers::default(),
             connections: AtomicUsize::new(0),

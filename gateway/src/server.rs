@@ -18,7 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{App, Place};
+use crate::admission;
+use crate::app::{App, NoPlace, Place};
 use crate::auth::Identity;
 use crate::connection::Connection;
 use crate::metrics;
@@ -28,8 +29,6 @@ use crate::websocket::{self, Accept, origin_allowed};
 /// Largest request head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-/// Seconds after which a refused client may try again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 #[derive(Clone)]
 struct Upgrades {
@@ -150,15 +149,15 @@ async fn admit(Upgrades { app, connections }: &Upgrades, request: Request) -> Re
     Ok(response)
 }
 
-/// A place among the connections, if there is one.
+/// A place among the connections, if there is one now.
 pub fn place(app: &Arc<App>) -> Result<Place, Refused> {
-    app.take_place().ok_or_else(|| {
-        let mut refused = Refused::because(
-            "full",
-            ErrorCode::Unavailable.with("this node has all the connections it takes"),
-        );
-        refused.response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-        refused
+    app.take_place().map_err(|no_place| {
+        let (reason, why) = match no_place {
+            NoPlace::Full => ("full", "this node has all the connections it takes"),
+            NoPlace::TooFast => ("rate", "too many connections are being opened at this node"),
+        };
+        let error = ErrorCode::Unavailable.with(why);
+        Refused::because(reason, v1::Error { retry_after: admission::retry_after(), ..error })
     })
 }
 

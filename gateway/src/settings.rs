@@ -12,6 +12,9 @@ pub struct Settings {
     pub token_in_query: bool,
     /// Connections at once; further upgrades get 503 with `Retry-After`.
     pub max_connections: usize,
+    /// New connections in a second, and in one burst; further ones get 503 with
+    /// `Retry-After`. 0: no limit.
+    pub connection_rate: u32,
     /// A connection without a token is closed after this.
     pub auth_timeout: Duration,
     /// Slowest request head or body accepted.
@@ -38,6 +41,8 @@ pub struct Settings {
     pub engine_ping_timeout: Duration,
     /// Presence is published to rooms of at most this many members.
     pub presence_room_limit: u32,
+    /// The share of commands that are traced, 0 to 1.
+    pub trace_sample: f64,
     /// On drain, closes are spread over this time.
     pub drain_spread: Duration,
 }
@@ -48,6 +53,7 @@ impl Default for Settings {
             allowed_origins: Vec::new(),
             token_in_query: false,
             max_connections: 100_000,
+            connection_rate: 5000,
             auth_timeout: Duration::from_secs(10),
             http_timeout: Duration::from_secs(10),
             max_frame_bytes: 64 * 1024,
@@ -61,6 +67,7 @@ impl Default for Settings {
             engine_ping_interval: Duration::from_secs(25),
             engine_ping_timeout: Duration::from_secs(20),
             presence_room_limit: 200,
+            trace_sample: 0.01,
             drain_spread: Duration::from_secs(5),
         }
     }

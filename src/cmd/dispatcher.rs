@@ -33,7 +33,7 @@ pub async fn run(config: config::Dispatcher, life: Life) -> anyhow::Result<()> {
     let node = super::node_name("dispatcher");
     let broker = Arc::new(NatsBroker::connect(nats_url.reveal(), &node).await.context("nats_url")?);
 
-    let dispatcher = Dispatcher::start(store.clone(), broker.clone(), rules);
+    let dispatcher = Dispatcher::start_traced(store.clone(), broker.clone(), rules, life.spans.clone());
     let _watched = super::watch_store(store.clone(), life.readiness.clone());
     life.readiness.started();
 

@@ -30,6 +30,7 @@ pub async fn run(config: config::Gateway, life: Life) -> anyhow::Result<()> {
             dispatchers: Endpoints::Remote(dispatcher_urls),
             authenticator,
             vocabulary: edge.vocabulary.clone(),
+            spans: life.spans.clone(),
         },
         edge.settings,
     )

@@ -51,7 +51,7 @@ pub async fn run(config: Standalone, life: Life) -> anyhow::Result<()> {
     let broker = Arc::new(LocalBroker::new());
     let presence = Arc::new(LocalPresence::new(&super::node_name("standalone"), edge.presence));
 
-    let dispatcher = Dispatcher::start(store.clone(), broker.clone(), rules);
+    let dispatcher = Dispatcher::start_traced(store.clone(), broker.clone(), rules, life.spans.clone());
     let service = super::sized(dispatcher.service());
     let service = ServiceExt::<Request<tonic::body::Body>>::map_err(service, |never| match never {});
     let gateway = Gateway::start(
@@ -61,6 +61,7 @@ pub async fn run(config: Standalone, life: Life) -> anyhow::Result<()> {
             dispatchers: Endpoints::Local(BoxCloneSyncService::new(service)),
             authenticator: super::authenticator(&edge, keys)?,
             vocabulary: edge.vocabulary.clone(),
+            spans: life.spans.clone(),
         },
         edge.settings.clone(),
     )

@@ -50,6 +50,8 @@ pub struct Process {
     pub drain_delay: Duration,
     /// How long the drain may take.
     pub stop_timeout: Duration,
+    /// Who collects traces; the URL may hold a password.
+    pub otlp_endpoint: Option<Secret>,
 }
 
 /// What everybody with clients has.
@@ -244,6 +246,8 @@ fn process(reader: &mut Reader<'_>) -> Process {
         log: Log { format, level },
         drain_delay: reader.given("drain_delay", |text| value::time(text, Duration::ZERO..=HOUR)),
         stop_timeout: reader.given("stop_timeout", |text| value::time(text, SECOND..=HOUR)),
+        otlp_endpoint: reader
+            .optional("otlp_endpoint", |text| value::url(text, &["http", "https"]).map(Secret::new)),
     }
 }
 
@@ -283,6 +287,7 @@ fn limits(reader: &mut Reader<'_>) -> gateway::Settings {
             .unwrap_or_default(),
         token_in_query: reader.given("token_in_query", value::boolean),
         max_connections: reader.given("max_connections", |text| value::number(text, 1..=10_000_000)),
+        connection_rate: reader.given("connection_rate", |text| value::number(text, 0..=1_000_000)),
         auth_timeout: reader.given("auth_timeout", |text| value::time(text, SECOND..=HOUR)),
         http_timeout: reader.given("http_timeout", |text| value::time(text, SECOND..=HOUR)),
         max_frame_bytes: reader.given("max_frame_bytes", |text| value::size(text, 1024..=1 << 20)),
@@ -296,6 +301,7 @@ fn limits(reader: &mut Reader<'_>) -> gateway::Settings {
         engine_ping_interval: reader.given("engine_ping_interval", |text| value::time(text, SECOND..=HOUR)),
         engine_ping_timeout: reader.given("engine_ping_timeout", |text| value::time(text, SECOND..=HOUR)),
         presence_room_limit: reader.given("presence_room_limit", |text| value::number(text, 0..=1_000_000)),
+        trace_sample: reader.given("trace_sample", value::share),
         drain_spread: reader.given("drain_spread", |text| value::time(text, Duration::ZERO..=HOUR)),
     }
 }

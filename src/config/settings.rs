@@ -241,6 +241,12 @@ fn limits() -> Vec<Setting> {
     let limits = vec![
         setting("max_connections", "NUMBER", "Connections at once; more are asked to come back later")
             .default(gateway.max_connections),
+        setting(
+            "connection_rate",
+            "NUMBER",
+            "New connections in a second, and in one burst; more are asked to come back. 0: no limit",
+        )
+        .default(gateway.connection_rate),
         setting("max_frame_bytes", "SIZE", "Largest frame or request body")
             .default(size(gateway.max_frame_bytes)),
         setting("max_outbound_bytes", "SIZE", "What may wait for a slow reader before it is closed")
@@ -309,6 +315,16 @@ fn process() -> Vec<Setting> {
         )
         .of(SERVERS)
         .default("info"),
+        setting(
+            "otlp_endpoint",
+            "URL",
+            "Where traces are collected (OTLP over HTTP), as in http://collector:4318; without, nothing is traced",
+        )
+        .of(SERVERS)
+        .shown(Shown::MaskedUrl),
+        setting("trace_sample", "SHARE", "The share of clients' commands that are traced, 0 to 1")
+            .of(EDGE)
+            .default(gateway.trace_sample),
         setting(
             "drain_delay",
             "TIME",

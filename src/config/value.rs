@@ -26,6 +26,12 @@ where
     number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
 }
 
+/// A share of something, 0 to 1.
+pub fn share(text: &str) -> Parsed<f64> {
+    let share = text.trim().parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "must be a share from 0 to 1, such as 0.01".to_owned())
+}
+
 /// A time: a number with `ms`, `s`, `m`, `h` or `d`; without, it is seconds.
 pub fn time(text: &str, range: RangeInclusive<Duration>) -> Parsed<Duration> {
     let text = text.trim();

@@ -14,6 +14,7 @@ use super::typing::Typing;
 use super::{Attach, Feed, Input, JoinAnswer};
 use crate::client::Client;
 use crate::outbound::Closing;
+use crate::trace::{Coming, Comings};
 use crate::wire::Shared;
 
 /// Deliveries held for joins that the dispatcher has not answered yet. More, and
@@ -27,6 +28,13 @@ pub(crate) struct Fanout {
     except: Option<UserId>,
     /// Who hears nothing more after it.
     pub evict: Evict,
+}
+
+impl Fanout {
+    /// How many frames each listener gets at most.
+    pub fn frames(&self) -> u64 {
+        self.shared.len() as u64
+    }
 }
 
 /// Whose listening ends.
@@ -86,6 +94,7 @@ pub(crate) struct Actor {
     held_from: Seq,
     /// Of a user's own feed: tokens issued before this second are refused.
     revoked_before: i64,
+    traced: Comings,
     typing: Option<Box<Typing>>,
     /// After this a typing sign stops by itself.
     typing_expiry: Duration,
@@ -101,6 +110,7 @@ impl Actor {
             held: Vec::new(),
             held_from: 0,
             revoked_before: 0,
+            traced: Comings::default(),
             typing: None,
             typing_expiry,
         }
@@ -132,6 +142,13 @@ impl Actor {
                 }
                 Todo::default()
             }
+            Input::Traced(coming) => {
+                let handed_out = self.follower.position().map_or(0, |position| position.seq);
+                // Some may have been let through without anything to hand out.
+                self.traced.take(handed_out);
+                self.traced.add(coming, handed_out);
+                Todo::default()
+            }
             Input::Heard(changes) => self.follower.heard(changes, now),
             Input::Head(head) => self.follower.announced(head, now),
             Input::Filled(Some(changes)) => self.follower.filled(changes, now),
@@ -153,10 +170,15 @@ impl Actor {
                 continue;
             }
             if fanout.shared.hand_to(&listener.client, listener.after) {
-                delivered += fanout.shared.len() as u64;
+                delivered += fanout.frames();
             }
         }
         delivered
+    }
+
+    /// The traced changes that a fan-out has handed out.
+    pub fn traced(&mut self, fanout: &Fanout) -> Vec<Coming> {
+        self.traced.take(fanout.shared.last_seq())
     }
 
     /// Ends the listening of those who may not hear more; returns how many ended.

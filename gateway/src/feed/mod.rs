@@ -21,6 +21,7 @@ use tokio::sync::{OnceCell, oneshot};
 
 use crate::client::Client;
 use crate::hub::Hub;
+use crate::trace::Coming;
 
 mod actor;
 #[cfg(test)]
@@ -48,6 +49,8 @@ pub(crate) enum Input {
     JoinFailed,
     /// A client leaves, or is gone; `done` answers this request.
     Detach { client: Arc<Client>, done: Option<u64> },
+    /// Some of the changes that the broker is about to bring are traced.
+    Traced(Vec<Coming>),
     /// The broker brought changes.
     Heard(Vec<Change>),
     /// The broker brought something ephemeral.
@@ -129,7 +132,7 @@ impl Feed {
 
     /// Puts an input into the mailbox, and works on it unless someone does.
     pub(crate) fn post(self: &Arc<Self>, input: Input) {
-        let hint = matches!(input, Input::Heard(_) | Input::Now(_) | Input::Head(_));
+        let hint = matches!(input, Input::Traced(_) | Input::Heard(_) | Input::Now(_) | Input::Head(_));
         {
             let mut mailbox = self.mailbox();
             if hint && mailbox.inputs.len() >= MAX_MAILBOX {
@@ -159,8 +162,7 @@ impl Feed {
             for fanout in fanouts {
                 let mut actor = self.actor();
                 let delivered = actor.deliver(&fanout, 0, usize::MAX);
-                hub.metrics().deliveries.increment(delivered);
-                self.after(hub, &mut actor, fanout);
+                self.after(hub, &mut actor, fanout, delivered);
             }
             self.effects(hub, effects);
         }
@@ -171,13 +173,13 @@ impl Feed {
             let (fanouts, effects) = self.actor().handle(&self, input, Instant::now());
             for fanout in fanouts {
                 let listeners = self.actor().listeners();
+                let mut delivered = 0;
                 for start in (0..listeners).step_by(SLICE) {
-                    let delivered = self.actor().deliver(&fanout, start, SLICE);
-                    hub.metrics().deliveries.increment(delivered);
+                    delivered += self.actor().deliver(&fanout, start, SLICE);
                     tokio::task::yield_now().await;
                 }
                 let mut actor = self.actor();
-                self.after(hub, &mut actor, fanout);
+                self.after(hub, &mut actor, fanout, delivered);
             }
             self.effects(hub, effects);
         }
@@ -195,7 +197,12 @@ impl Feed {
         input
     }
 
-    fn after(self: &Arc<Self>, hub: &Arc<Hub>, actor: &mut Actor, fanout: Fanout) {
+    fn after(self: &Arc<Self>, hub: &Arc<Hub>, actor: &mut Actor, fanout: Fanout, delivered: u64) {
+        hub.metrics().deliveries.increment(delivered);
+        let traced = actor.traced(&fanout);
+        if !traced.is_empty() {
+            hub.link().tracer().fanned_out(&self.id, traced, delivered / fanout.frames().max(1));
+        }
         let evicted = actor.evict(fanout.evict);
         if evicted > 0 {
             hub.release(self, evicted);
@@ -237,7 +244,12 @@ impl Inbox for FeedInbox {
     fn receive(&self, subject: &str, payload: Bytes) {
         let Some(feed) = self.0.upgrade() else { return };
         let input = if subject.ends_with(".feed") {
-            Event::decode(payload).map(|event| Input::Heard(event.changes))
+            Event::decode(payload).map(|event| {
+                if !event.traces.is_empty() {
+                    feed.post(Input::Traced(Coming::of(&event)));
+                }
+                Input::Heard(event.changes)
+            })
         } else {
             Ephemeral::decode(payload).map(Input::Now)
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::node::dispatcher_client::DispatcherClient;
-use proto::node::{Actor, Answer, Query, answer, command, outcome, query};
+use proto::node::{Actor, Answer, Command, Query, answer, command, outcome, query};
 use proto::{ErrorCode, v1};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ mod routing;
 mod together;
 
 use crate::metrics::Metrics;
+use crate::trace::Tracer;
 use routing::Routing;
 use together::{Follows, RoomsOf, Together};
 
@@ -67,6 +68,7 @@ pub struct Link {
 
 struct Inner {
     routing: Routing,
+    tracer: Tracer,
     timeout: Duration,
     /// How many dispatchers are connected.
     connected: watch::Sender<usize>,
@@ -80,12 +82,14 @@ impl Link {
     pub fn start(
         endpoints: Endpoints,
         timeout: Duration,
+        tracer: Tracer,
         metrics: Arc<Metrics>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let inner = Arc::new(Inner {
             routing: Routing::new(metrics, MAX_IN_FLIGHT),
+            tracer,
             timeout,
             connected: watch::Sender::new(0),
             tasks: tasks.clone(),
@@ -109,11 +113,19 @@ impl Link {
         self.inner.connected.subscribe()
     }
 
+    /// Tells of the way of commands that are traced.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.inner.tracer
+    }
+
     /// Sends a command on its way; `done` hears what came of it, once. Commands
     /// of one `route` (the room, mostly) happen in the order of these calls.
     pub fn submit(&self, actor: Actor, action: command::Action, route: &str, done: Completion) {
         let route = routing::stable_hash(route.bytes());
-        self.inner.routing.submit(actor, action, route, Instant::now() + self.inner.timeout, done);
+        let (trace, done) = self.inner.tracer.command(&action, done);
+        // The routing numbers it.
+        let command = Command { id: 0, actor: Some(actor), trace, action: Some(action) };
+        self.inner.routing.submit(command, route, Instant::now() + self.inner.timeout, done);
     }
 
     /// Runs a command and waits for what comes of it: refusals, timeouts and
@@ -185,9 +197,18 @@ async fn ask_once(mut client: DispatcherClient<NodeService>, query: Query) -> Re
 
 /// What keeps commands in order: the room where there is one, else the user.
 pub fn route_of<'a>(actor: &'a Actor, action: &'a command::Action) -> &'a str {
+    match action {
+        command::Action::Notify(notify) => &notify.user,
+        command::Action::Revoke(revoke) => &revoke.user,
+        _ => room_of(action).unwrap_or(&actor.user),
+    }
+}
+
+/// The room that a command is about.
+pub fn room_of(action: &command::Action) -> Option<&str> {
     use command::Action;
 
-    match action {
+    Some(match action {
         Action::Send(send) => &send.room,
         Action::Edit(edit) => &edit.room,
         Action::Delete(delete) => &delete.room,
@@ -197,10 +218,12 @@ pub fn route_of<'a>(actor: &'a Actor, action: &'a command::Action) -> &'a str {
         Action::AddMembers(add) => &add.room,
         Action::RemoveMember(remove) => &remove.room,
         Action::ChangeRole(change) => &change.room,
-        Action::Notify(notify) => &notify.user,
-        Action::Revoke(revoke) => &revoke.user,
-        Action::ReadNotification(_) | Action::CreateRoom(_) | Action::RecordLastSeen(_) => &actor.user,
-    }
+        Action::Notify(_)
+        | Action::Revoke(_)
+        | Action::ReadNotification(_)
+        | Action::CreateRoom(_)
+        | Action::RecordLastSeen(_) => return None,
+    })
 }
 
 fn unavailable() -> v1::Error {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use proto::ErrorCode;
 use proto::node::dispatcher_client::DispatcherClient;
-use proto::node::{Actor, Command, Outcome, command, outcome};
+use proto::node::{Command, Outcome, outcome};
 use tokio::sync::mpsc;
 
 use super::{Completion, NodeService, unavailable};
@@ -59,14 +59,7 @@ impl Routing {
     }
 
     /// Puts a command on its way, or keeps it until a dispatcher is there.
-    pub fn submit(
-        &self,
-        actor: Actor,
-        action: command::Action,
-        route: u64,
-        deadline: Instant,
-        done: Completion,
-    ) {
+    pub fn submit(&self, command: Command, route: u64, deadline: Instant, done: Completion) {
         let mut state = self.lock();
         if state.in_flight >= self.max_in_flight {
             drop(state);
@@ -75,8 +68,7 @@ impl Routing {
         state.in_flight += 1;
         self.metrics.commands_in_flight.set(state.in_flight as f64);
         state.next_id += 1;
-        let id = state.next_id;
-        let command = Command { id, actor: Some(actor), action: Some(action) };
+        let command = Command { id: state.next_id, ..command };
         state.place(Pending { command, route, submitted: Instant::now(), deadline, done });
     }
 

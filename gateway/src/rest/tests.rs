@@ -35,6 +35,7 @@ fn routes(stopping: bool) -> Router {
     let link = Link::start(
         Endpoints::Remote(Vec::new()),
         settings.command_timeout,
+        Default::default(),
         Arc::default(),
         TaskTracker::new(),
         stop,

@@ -1,5 +1,7 @@
-//! What an operator sees: logs, metrics, and whether the process lives and is
+//! What an operator sees: logs, metrics, traces, and whether the process lives and is
 //! ready. The library crates know nothing of it.
+
+mod trace;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -18,6 +20,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat, Role};
+pub use trace::Exporter;
 
 /// How often the recorder empties what it has gathered of histograms; without,
 /// they would grow until somebody asks for the metrics.
@@ -74,6 +77,10 @@ impl Metrics {
         dispatcher::describe_metrics();
         describe_counter!("carillon_panics_total", "Panics: each is a fault of the program.");
         describe_gauge!("carillon_build_info", "1; what runs stands in the labels.");
+        describe_counter!(
+            "carillon_trace_spans_total",
+            "Spans of traced commands: exported, dropped for want of room, refused by the collector."
+        );
         counter!("carillon_panics_total").absolute(0);
         gauge!("carillon_build_info", "version" => env!("CARGO_PKG_VERSION"), "role" => role.name()).set(1.0);
         Ok(Self { recorder, process })
