@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bus::trace::Spans;
-use bus::{Broker, Presence};
+use bus::{Broker, Presence, Subscription};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -71,6 +71,9 @@ pub struct Deps {
 /// A gateway that is connected to its dispatchers and serves nobody yet.
 pub struct Gateway {
     app: Arc<app::App>,
+    polls: socketio::Polls,
+    /// Other gateways are heard for as long as this is kept.
+    _heard: Subscription,
     /// Everything but the dispatchers' link and presence.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -93,7 +96,8 @@ impl Gateway {
         );
         let typing_expiry = deps.vocabulary.typing_expiry;
         let hub =
-            hub::Hub::start(deps.broker, link, metrics, typing_expiry, tasks.clone(), stop.clone()).await?;
+            hub::Hub::start(deps.broker.clone(), link, metrics, typing_expiry, tasks.clone(), stop.clone())
+                .await?;
         let limit = settings.presence_room_limit;
         let presence =
             presence::PresenceKeeper::start(deps.presence, hub.clone(), limit, &tasks, stop.clone());
@@ -108,7 +112,11 @@ impl Gateway {
             strangers: app::Strangers::default(),
             connections: AtomicUsize::new(0),
         });
-        Ok(Self { app, tasks, stop })
+        let sessions = Arc::<socketio::Sessions>::default();
+        let most = app.settings.max_connections;
+        let (relay, heard) =
+            socketio::Relay::start(sessions.clone(), deps.broker, tasks.clone(), most).await?;
+        Ok(Self { app, polls: socketio::Polls { sessions, relay }, _heard: heard, tasks, stop })
     }
 
     /// The way to the dispatchers, for readiness.
@@ -130,7 +138,7 @@ impl Gateway {
         };
         let router = rest::router(state)
             .merge(server::websocket_route(self.app.clone(), connections.clone()))
-            .merge(socketio::router(self.app.clone(), connections.clone()))
+            .merge(socketio::router(self.app.clone(), self.polls, connections.clone(), shutdown.clone()))
             .merge(page::router());
         server::accept(listener, router, &self.app, &connections, &shutdown).await;
         drain::drain(&self.app, &connections, self.app.settings.drain_spread).await;

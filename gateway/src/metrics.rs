@@ -22,6 +22,8 @@ pub struct Metrics {
     pub feeds: Gauge,
     /// Open connections.
     pub connections: Gauge,
+    /// Socket.IO sessions that poll.
+    pub polling_sessions: Gauge,
     /// Frames from clients.
     pub frames: Counter,
     /// Bytes from clients.
@@ -58,6 +60,7 @@ impl Default for Metrics {
             resyncs: counter!("carillon_gateway_resyncs_total"),
             feeds: gauge!("carillon_gateway_feeds"),
             connections: gauge!("carillon_gateway_connections"),
+            polling_sessions: gauge!("carillon_gateway_polling_sessions"),
             frames: counter!("carillon_gateway_frames_received_total"),
             bytes_in: counter!("carillon_gateway_received_bytes_total"),
             bytes_out: counter!("carillon_gateway_sent_bytes_total"),
@@ -82,6 +85,11 @@ pub fn closed(code: CloseCode) {
 /// A handshake was refused.
 pub fn refused(reason: &'static str) {
     counter!("carillon_gateway_handshakes_refused_total", "reason" => reason).increment(1);
+}
+
+/// A request of a polling session that another gateway has was relayed to it.
+pub fn relayed(outcome: &'static str, count: u64) {
+    counter!("carillon_gateway_relayed_requests_total", "outcome" => outcome).increment(count);
 }
 
 /// Describes every metric of the gateway to the recorder.
@@ -109,7 +117,14 @@ pub fn describe() {
         ),
         ("carillon_gateway_commands_rerouted_total", "Commands sent again to another dispatcher."),
         ("carillon_gateway_closes_total", "Connections closed, by code."),
-        ("carillon_gateway_handshakes_refused_total", "WebSocket handshakes refused, by reason."),
+        (
+            "carillon_gateway_handshakes_refused_total",
+            "Handshakes and requests of polling sessions refused, by reason.",
+        ),
+        (
+            "carillon_gateway_relayed_requests_total",
+            "Requests of polling sessions relayed to the gateway that has them, by outcome.",
+        ),
     ];
     for (name, help) in counters {
         describe_counter!(name, Unit::Count, help);
@@ -118,6 +133,7 @@ pub fn describe() {
     describe_counter!("carillon_gateway_sent_bytes_total", Unit::Bytes, "Bytes to clients.");
     describe_gauge!("carillon_gateway_feeds", Unit::Count, "Feeds with listeners here.");
     describe_gauge!("carillon_gateway_connections", Unit::Count, "Open client connections.");
+    describe_gauge!("carillon_gateway_polling_sessions", Unit::Count, "Socket.IO sessions that poll.");
     describe_gauge!(
         "carillon_gateway_commands_in_flight",
         Unit::Count,

@@ -42,6 +42,11 @@ pub fn all(feed: &FeedId) -> String {
     }
 }
 
+/// What other gateways have for this one.
+pub fn gateway(id: &str) -> String {
+    format!("carillon.gateway.{}", token(id))
+}
+
 fn user_all(user: &UserId) -> String {
     format!("carillon.user.{}.*", token(user.as_str()))
 }
@@ -68,6 +73,14 @@ mod tests {
                 prop_assert_eq!(tokens.len(), 4);
                 prop_assert!(tokens.iter().all(|t| !t.is_empty() && !t.contains(['*', '>', ' '])));
             }
+        }
+
+        #[test]
+        fn a_subject_of_a_gateway_has_three_tokens(id in ".+") {
+            let subject = gateway(&id);
+            let tokens: Vec<_> = subject.split('.').collect();
+            prop_assert_eq!(tokens.len(), 3);
+            prop_assert!(tokens.iter().all(|t| !t.is_empty() && !t.contains(['*', '>', ' '])));
         }
 
         #[test]

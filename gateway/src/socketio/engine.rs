@@ -10,7 +10,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::settings::Settings;
 use crate::websocket::{Opcode, encode};
+
+/// Ends a poll that there is nothing for.
+pub const NOOP: &str = "6";
 
 /// Stands between two packets of a payload.
 const SEPARATOR: char = '\x1e';
@@ -113,7 +117,18 @@ pub struct Open<'a> {
     pub max_payload: usize,
 }
 
-impl Open<'_> {
+impl<'a> Open<'a> {
+    /// For a session that may move to these transports.
+    pub fn new(sid: &'a str, upgrades: &'a [&'a str], settings: &Settings) -> Self {
+        Self {
+            sid,
+            upgrades,
+            ping_interval: settings.engine_ping_interval.as_millis() as u64,
+            ping_timeout: settings.engine_ping_timeout.as_millis() as u64,
+            max_payload: settings.max_frame_bytes,
+        }
+    }
+
     /// The packet.
     pub fn packet(&self) -> String {
         format!("0{}", serde_json::to_string(self).expect("it has no maps"))

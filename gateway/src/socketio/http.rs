@@ -4,24 +4,27 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::body::Body;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::engine::Open;
+use super::relay::{Relay, Relayed};
 use super::session::Session;
-use super::sessions::{Found, Handle, Polled, Request as Asked, Sessions, Taken};
-use crate::app::App;
+use super::sessions::{Found, Handle, Outcome, Sessions, Shown, Whose};
+use crate::app::{App, Place};
 use crate::auth::Identity;
 use crate::metrics;
 use crate::server::{Refused, place, shown_token};
@@ -33,8 +36,12 @@ use crate::websocket::{self, origin_allowed};
 enum Wrong {
     Transport,
     Session,
+    /// Another node has the session, and does not answer.
+    Unanswered,
     Method,
     Request,
+    /// An upgrade of a session that another node has.
+    Elsewhere,
     Forbidden,
     Version,
     /// The body is larger than allowed.
@@ -47,14 +54,17 @@ impl Wrong {
     const fn told(self) -> (StatusCode, u8, &'static str) {
         match self {
             Wrong::Transport => (StatusCode::BAD_REQUEST, 0, "Transport unknown"),
-            Wrong::Session => (
-                StatusCode::BAD_REQUEST,
-                1,
-                "Session ID unknown (it is over, or another node has it: long-polling needs a balancer that sends \
-                 a client to one node, by cookie or address; WebSocket does not)",
-            ),
+            Wrong::Session => (StatusCode::BAD_REQUEST, 1, "Session ID unknown"),
+            Wrong::Unanswered => {
+                (StatusCode::BAD_REQUEST, 1, "Session ID unknown: the node that has it does not answer")
+            }
             Wrong::Method => (StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
             Wrong::Request => (StatusCode::BAD_REQUEST, 3, "Bad request"),
+            Wrong::Elsewhere => (
+                StatusCode::BAD_REQUEST,
+                3,
+                "Bad request: another node has the session; go on polling, or begin with a WebSocket",
+            ),
             Wrong::Forbidden => (StatusCode::FORBIDDEN, 4, "Forbidden"),
             Wrong::Version => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
             Wrong::Slow => (StatusCode::REQUEST_TIMEOUT, 3, "The body did not arrive in time"),
@@ -71,19 +81,35 @@ impl IntoResponse for Wrong {
     }
 }
 
+/// What polls stand on.
+#[derive(Clone)]
+pub struct Polls {
+    /// The sessions that poll.
+    pub sessions: Arc<Sessions>,
+    /// The way to those of other gateways.
+    pub relay: Arc<Relay>,
+}
+
 #[derive(Clone)]
 struct Endpoint {
     app: Arc<App>,
-    sessions: Arc<Sessions>,
+    polls: Polls,
     connections: TaskTracker,
+    /// This gateway goes away.
+    leaving: CancellationToken,
 }
 
-/// The endpoint; each session's task is on `connections`.
-pub fn router(app: Arc<App>, connections: TaskTracker) -> Router {
+/// The endpoint; each session's task is on `connections`. Polls for other
+/// gateways end soon when this one is `leaving`.
+pub fn router(app: Arc<App>, polls: Polls, connections: TaskTracker, leaving: CancellationToken) -> Router {
     let cors = cors(&app.settings.allowed_origins);
-    let endpoint = Endpoint { app, sessions: Arc::default(), connections };
-    let router =
-        Router::new().route("/socket.io/", any(handle)).route("/socket.io", any(handle)).with_state(endpoint);
+    let body_limit = DefaultBodyLimit::max(app.settings.max_frame_bytes);
+    let endpoint = Endpoint { app, polls, connections, leaving };
+    let router = Router::new()
+        .route("/socket.io/", any(handle))
+        .route("/socket.io", any(handle))
+        .layer(body_limit)
+        .with_state(endpoint);
     match cors {
         Some(cors) => router.layer(cors),
         None => router,
@@ -117,12 +143,11 @@ struct Asks {
 }
 
 async fn handle(State(endpoint): State<Endpoint>, request: Request) -> Response {
-    let answer = match endpoint.answer(request).await {
+    let mut answer = match endpoint.answer(request).await {
         Ok(response) => response,
         Err(Answer::Wrong(wrong)) => wrong.into_response(),
         Err(Answer::Refused(refused)) => refused.into_response(),
     };
-    let mut answer = answer;
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
@@ -161,10 +186,13 @@ impl Endpoint {
             (Some("polling"), None) if parts.method == Method::GET => self.open(&parts).await,
             (Some("polling"), None) => Err(Wrong::Method.into()),
             (Some("polling"), Some(sid)) => {
-                let session = self.find(&sid, &parts.headers)?;
+                let shown = Shown::of(&parts.headers);
                 match parts.method {
-                    Method::GET => poll(session).await,
-                    Method::POST => self.packets(session, body).await,
+                    Method::GET => self.poll(&sid, shown).await.map_err(Answer::Wrong),
+                    Method::POST => {
+                        let request = Request::from_parts(parts, body);
+                        self.packets(&sid, shown, request).await.map_err(Answer::Wrong)
+                    }
                     _ => Err(Wrong::Request.into()),
                 }
             }
@@ -173,8 +201,9 @@ impl Endpoint {
         }
     }
 
-    fn find(&self, sid: &str, headers: &HeaderMap) -> Result<Handle, Wrong> {
-        match self.sessions.find(sid, headers.get(header::AUTHORIZATION)) {
+    /// A session that is here.
+    fn find(&self, sid: &str, shown: Option<Shown>) -> Result<Handle, Wrong> {
+        match self.polls.sessions.find(sid, shown) {
             Found::Session(handle) => Ok(handle),
             Found::Another => Err(Wrong::Forbidden),
             Found::Unknown => Err(Wrong::Session),
@@ -185,9 +214,9 @@ impl Endpoint {
     async fn open(self, parts: &Parts) -> Result<Response, Answer> {
         let bearer = self.bearer(parts).await?;
         let place = place(&self.app)?;
-        let (listed, requests) = self.sessions.add(parts.headers.get(header::AUTHORIZATION).cloned());
-        let packet = self.app.engine_open(listed.id(), &["websocket"]).packet();
-        let session = Session::polling(self.app, requests, listed, bearer);
+        let (listed, requests) = self.polls.sessions.add(Shown::of(&parts.headers));
+        let packet = Open::new(listed.id(), &["websocket"], &self.app.settings).packet();
+        let session = Box::new(Session::polling(self.app, requests, listed, bearer));
         self.connections.spawn(async move {
             let _place = place;
             session.run().await;
@@ -195,52 +224,90 @@ impl Endpoint {
         Ok(text(packet))
     }
 
+    async fn poll(&self, sid: &str, shown: Option<Shown>) -> Result<Response, Wrong> {
+        match self.polls.sessions.whose(sid) {
+            Whose::Ours => outcome(self.find(sid, shown)?.poll().await),
+            Whose::Of(gateway) => self.relay(gateway, sid, shown, None).await,
+            Whose::Nobodys => Err(Wrong::Session),
+        }
+    }
+
+    /// Packets of a client that polls.
+    async fn packets(&self, sid: &str, shown: Option<Shown>, request: Request) -> Result<Response, Wrong> {
+        match self.polls.sessions.whose(sid) {
+            Whose::Ours => {
+                let session = self.find(sid, shown)?;
+                let posting = session.begin_post().await.ok_or(Wrong::Request)?;
+                let body = self.body(request).await?;
+                outcome(session.packets(&posting, body).await)
+            }
+            Whose::Of(gateway) => {
+                let body = self.body(request).await?;
+                self.relay(gateway, sid, shown, Some(body)).await
+            }
+            Whose::Nobodys => Err(Wrong::Session),
+        }
+    }
+
+    async fn relay(
+        &self,
+        gateway: &str,
+        sid: &str,
+        shown: Option<Shown>,
+        packets: Option<Bytes>,
+    ) -> Result<Response, Wrong> {
+        match self.polls.relay.ask(gateway, sid, shown, packets, &self.leaving).await {
+            Relayed::Payload(payload) => Ok(text(payload)),
+            Relayed::Unknown => Err(Wrong::Session),
+            Relayed::Forbidden => Err(Wrong::Forbidden),
+            Relayed::Refused => Err(Wrong::Request),
+            Relayed::Unanswered => Err(Wrong::Unanswered),
+        }
+    }
+
+    /// The body of a request, in time and not too large.
+    async fn body(&self, request: Request) -> Result<Bytes, Wrong> {
+        let reading = Bytes::from_request(request, &());
+        match tokio::time::timeout(self.app.settings.http_timeout, reading).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
+                Err(Wrong::TooLarge)
+            }
+            Ok(Err(_)) => Err(Wrong::Request),
+            Err(_) => Err(Wrong::Slow),
+        }
+    }
+
     /// A handshake by WebSocket, or the upgrade of a session that polls.
     async fn websocket(self, parts: &mut Parts, sid: Option<String>) -> Result<Response, Answer> {
         let accept = websocket::handshake::accept(parts).map_err(|_| Wrong::Request)?;
-        let session = match &sid {
-            Some(sid) => Some(self.find(sid, &parts.headers)?),
-            None => None,
-        };
-        let opened = match session {
-            None => Some((self.bearer(parts).await?, place(&self.app)?)),
-            Some(_) => None,
+        let from = match &sid {
+            Some(sid) => match self.polls.sessions.whose(sid) {
+                Whose::Ours => Origin::Session(self.find(sid, Shown::of(&parts.headers))?),
+                Whose::Of(_) => return Err(Wrong::Elsewhere.into()),
+                Whose::Nobodys => return Err(Wrong::Session.into()),
+            },
+            None => Origin::Nothing(self.bearer(parts).await?, place(&self.app)?),
         };
         let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(Wrong::Request)?;
         let response = accept.response().map(|()| Body::empty());
         drop(accept);
         let app = self.app;
+        let id = self.polls.sessions.new_id();
         self.connections.spawn(async move {
+            // Copied: converted, what came behind would keep the whole buffer of the handshake.
             let Some((stream, unread)) = upgraded(upgrade).await else { return };
-            match (opened, session) {
-                (Some((bearer, place)), _) => {
+            match from {
+                Origin::Nothing(bearer, place) => {
                     let _place = place;
-                    Session::on_websocket(app, stream, unread, bearer).run().await;
+                    let session = Box::new(Session::on_websocket(app, &id, stream, unread, bearer));
+                    drop(id);
+                    session.run().await;
                 }
-                (None, Some(session)) => {
-                    let unread = unread.to_vec();
-                    // A session that has ended meanwhile takes no more.
-                    let _ = session.requests.send(Asked::Upgrade { stream, unread }).await;
-                }
-                (None, None) => {}
+                Origin::Session(session) => session.upgrade(stream, unread).await,
             }
         });
         Ok(response)
-    }
-
-    /// Packets of a client that polls.
-    async fn packets(self, session: Handle, body: Body) -> Result<Response, Answer> {
-        let settings = &self.app.settings;
-        let body = tokio::time::timeout(settings.http_timeout, to_bytes(body, settings.max_frame_bytes));
-        let body = body.await.map_err(|_| Wrong::Slow)?.map_err(|_| Wrong::TooLarge)?;
-        let body = String::from_utf8(body.to_vec()).map_err(|_| Wrong::Request)?;
-        let (done, taken) = oneshot::channel();
-        session.requests.send(Asked::Packets { body, done }).await.map_err(|_| Wrong::Session)?;
-        match taken.await {
-            Ok(Taken::Ok) => Ok(text("ok".to_owned())),
-            Ok(Taken::Refused) => Err(Wrong::Request.into()),
-            Err(_) => Err(Wrong::Session.into()),
-        }
     }
 
     /// What becomes of the token in the request, if there is one.
@@ -252,11 +319,19 @@ impl Endpoint {
     }
 }
 
+/// What becomes a session on a WebSocket.
+enum Origin {
+    /// A handshake.
+    Nothing(Option<Result<Identity, proto::v1::Error>>, Place),
+    /// One that polls.
+    Session(Handle),
+}
+
 /// The stream below an upgraded connection, and what came behind the handshake.
-async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
+async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
     match upgrade.await {
         Ok(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => Some((parts.io.into_inner(), parts.read_buf)),
+            Ok(parts) => Some((parts.io.into_inner(), parts.read_buf.to_vec())),
             Err(_) => {
                 tracing::error!("an upgraded connection is not the TCP stream it was");
                 None
@@ -269,13 +344,11 @@ async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, bytes::Bytes)> {
     }
 }
 
-async fn poll(session: Handle) -> Result<Response, Answer> {
-    let (answer, polled) = oneshot::channel();
-    session.requests.send(Asked::Poll(answer)).await.map_err(|_| Wrong::Session)?;
-    match polled.await {
-        Ok(Polled::Payload(payload)) => Ok(text(payload)),
-        Ok(Polled::Refused) => Err(Wrong::Request.into()),
-        Err(_) => Err(Wrong::Session.into()),
+fn outcome(outcome: Outcome) -> Result<Response, Wrong> {
+    match outcome {
+        Outcome::Payload(payload) => Ok(text(payload)),
+        Outcome::Refused => Err(Wrong::Request),
+        Outcome::Over => Err(Wrong::Session),
     }
 }
 
@@ -283,17 +356,4 @@ fn text(body: String) -> Response {
     let kind: (HeaderName, HeaderValue) =
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
     ([kind], body).into_response()
-}
-
-impl App {
-    /// The first packet of a session.
-    pub fn engine_open<'a>(&self, sid: &'a str, upgrades: &'a [&'a str]) -> Open<'a> {
-        Open {
-            sid,
-            upgrades,
-            ping_interval: self.settings.engine_ping_interval.as_millis() as u64,
-            ping_timeout: self.settings.engine_ping_timeout.as_millis() as u64,
-            max_payload: self.settings.max_frame_bytes,
-        }
-    }
 }

@@ -252,3 +252,7 @@ pub fn disconnect(out: &mut Vec<u8>) {
 fn string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing to memory does not fail");
 }
+
+#[cfg(test)]
+#[path = "packet_tests.rs"]
+mod tests;
