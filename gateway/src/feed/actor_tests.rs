@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use proto::node::Event;
 use proto::v1::{
     Change, Joined, Member, Message, Revocation, ServerFrame, change::Thing, server_frame::Body,
 };
@@ -13,6 +14,7 @@ use super::{Attach, Feed, Input, JoinAnswer};
 use crate::Identity;
 use crate::client::Client;
 use crate::outbound::Outbound;
+use crate::trace::Coming;
 use crate::websocket::Opcode;
 use crate::wire::Wire;
 
@@ -183,4 +185,22 @@ fn p5_a_token_revoked_while_connecting_is_closed() {
     rig.attach(&older, 0);
     assert_eq!(older.outbound.take().closing.map(|closing| closing.code), Some(CloseCode::Revoked));
     assert_eq!(newer.outbound.take().closing, None);
+}
+
+#[test]
+fn a_traced_change_is_told_of_when_it_is_handed_out() {
+    let mut rig = Rig::room();
+    rig.joined("ana");
+    let trace = bus::trace::TraceContext { trace: [1; 16], span: [2; 8] };
+    let event = |seq| Event { changes: vec![message(seq)], traces: vec![trace.on_the_way(seq)], feed: None };
+    let told = |rig: &mut Rig, changes| {
+        let (fanouts, _) = rig.actor.handle(&rig.feed, Input::Heard(changes), Instant::now());
+        fanouts.iter().map(|fanout| rig.actor.traced(fanout).len()).collect::<Vec<_>>()
+    };
+    // It waits for the one before it, and what was handed out already is nobody's.
+    rig.input(Input::Traced(Coming::of(&event(2))));
+    assert!(told(&mut rig, vec![message(2)]).is_empty());
+    assert_eq!(told(&mut rig, vec![message(1)]), [1]);
+    rig.input(Input::Traced(Coming::of(&event(2))));
+    assert_eq!(told(&mut rig, vec![message(3)]), [0]);
 }
