@@ -14,13 +14,27 @@ const SOME: usize = 50;
 const SPREAD: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 
+/// As many as there may be descriptors for, here and in the gateways.
+fn users() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let files = files.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    match files {
+        Some(..4096_usize) => {
+            println!("few descriptors are allowed (ulimit -n): 500 clients in place of 2,000");
+            500
+        }
+        _ => 2000,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p8_a_rolling_restart_loses_nothing_and_spreads_reconnects() {
     let settings = [("CARILLON_DRAIN_SPREAD", SPREAD), ("CARILLON_PRESENCE_GRACE", GRACE)];
     let settings = settings.map(|(name, time)| (name.to_owned(), format!("{}s", time.as_secs())));
     let options = ClusterOptions { settings: settings.to_vec(), ..ClusterOptions::default() };
     let system = binary(env!("CARGO_BIN_EXE_carillon")).cluster(options).await.expect("a cluster starts");
-    let users = 500;
+    let users = users();
     let crowd = Crowd::start(&system, CrowdOptions { users, ..CrowdOptions::default() }).await;
     let crowd = crowd.expect("a crowd connects");
     crowd.answered(SOME).await.expect("answers");
