@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header;
 
-const FILES: [(&str, &str, &str); 4] = [
+pub(crate) const FILES: [(&str, &str, &str); 4] = [
     ("/", "text/html; charset=utf-8", include_str!("../../web/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../../web/style.css")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("../../web/app.js")),
@@ -22,7 +22,7 @@ pub fn router() -> Router {
     })
 }
 
-fn file(kind: &'static str, text: &'static str) -> Response {
+pub(crate) fn file(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-cache"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use proto::v1::{self, MessageType, RoomKind};
-use proto::{ErrorCode, RoomId, UserId, text};
+use proto::{ErrorCode, MessageId, RoomId, UserId, text};
 use serde_json::Value;
 
 use super::{Action, Ask, RoomRef};
@@ -63,6 +63,32 @@ pub enum Source {
     Constant(Value),
 }
 
+impl Input {
+    /// Whether this can be what is asked for with, whoever asks.
+    pub fn check(self, value: &Value) -> std::result::Result<(), String> {
+        let inputs = Inputs(vec![(self, Source::Constant(value.clone()))]);
+        let reader = Reader { inputs: &inputs, found: &|_| None };
+        let checked = match self {
+            Input::Room => reader.room().map(drop),
+            Input::To | Input::Users => reader.users(self).map(drop),
+            Input::Name => reader.text(self).map(drop),
+            Input::Text => reader.message_text().map(drop),
+            Input::Type => reader.message_type().map(drop),
+            Input::Data => reader.data().map(drop),
+            Input::Message => reader.message().map(drop),
+            Input::Limit | Input::Skip | Input::Page => reader.number(self).map(drop),
+            Input::Active => reader.active().map(drop),
+            Input::Status => reader.status().map(drop),
+            Input::Kind => reader.kind().map(drop),
+            Input::Token | Input::Key | Input::Before | Input::Query => reader.text(self).map(drop),
+        };
+        checked.map_err(|error| {
+            let why = error.message.strip_prefix(self.name()).unwrap_or(&error.message);
+            why.trim_start().to_owned()
+        })
+    }
+}
+
 /// Where the parts of an ask are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inputs(pub Vec<(Input, Source)>);
@@ -83,33 +109,33 @@ type Result<T> = std::result::Result<T, v1::Error>;
 impl Inputs {
     /// What an event with this payload (JSON) asks for.
     pub fn ask_of_event(&self, action: &Action, payload: Option<&str>) -> Result<Ask> {
-        let payload = match payload {
-            None => Value::Null,
-            Some(json) => parse(json)?,
-        };
+        let payload = self.parse(payload)?;
         let found = |path: &[String]| lookup(&payload, path).cloned();
         Reader { inputs: self, found: &found }.ask(action)
     }
 
-    /// What a request asks for.
+    /// What a request asks for: parts out of its path, its body, its query.
     pub fn ask_of_request(&self, action: &Action, parts: &RequestParts<'_>) -> Result<Ask> {
-        let body = match parts.body {
-            None => Value::Null,
-            Some(json) => parse(json)?,
-        };
+        let body = self.parse(parts.body)?;
         let found = |path: &[String]| {
-            let named = match path {
-                [name] => parts.path.get(name).or_else(|| parts.query.get(name)),
+            let named = |parts: &HashMap<String, String>| match path {
+                [name] => parts.get(name).cloned().map(Value::String),
                 _ => None,
             };
-            named.map(|text| Value::String(text.clone())).or_else(|| lookup(&body, path).cloned())
+            named(parts.path).or_else(|| lookup(&body, path).cloned()).or_else(|| named(parts.query))
         };
         Reader { inputs: self, found: &found }.ask(action)
     }
-}
 
-fn parse(json: &str) -> Result<Value> {
-    serde_json::from_str(json).map_err(|error| ErrorCode::Malformed.with(format!("not JSON: {error}")))
+    /// The payload, if anything in it is looked for; else it may be anything.
+    fn parse(&self, json: Option<&str>) -> Result<Value> {
+        let looks = self.0.iter().any(|(_, source)| matches!(source, Source::Paths(_)));
+        match json {
+            Some(json) if looks => serde_json::from_str(json)
+                .map_err(|error| ErrorCode::Malformed.with(format!("not JSON as it is taken: {error}"))),
+            _ => Ok(Value::Null),
+        }
+    }
 }
 
 fn lookup<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
@@ -135,20 +161,17 @@ impl Reader<'_> {
             }
             Action::Leave { announce } => Ask::Leave { room: self.room()?, announce: *announce },
             Action::Send => self.send()?,
-            Action::Edit => Ask::Edit { message: self.text(Input::Message)?, text: self.message_text()? },
-            Action::Delete => Ask::Delete { message: self.text(Input::Message)? },
+            Action::Edit => Ask::Edit { message: self.message()?, text: self.message_text()? },
+            Action::Delete => Ask::Delete { message: self.message()? },
             Action::History => {
                 let (limit, skip) = self.page()?;
-                let before = self.optional_text(Input::Before)?.unwrap_or_default();
+                let before = self.optional_message(Input::Before)?;
                 Ask::History { room: self.room()?, limit, skip, before }
             }
             Action::Search => {
                 Ask::Search { room: self.room()?, text: self.text(Input::Query)?, limit: self.page()?.0 }
             }
-            Action::Read => Ask::Read {
-                room: self.room()?,
-                message: self.optional_text(Input::Message)?.unwrap_or_default(),
-            },
+            Action::Read => Ask::Read { room: self.room()?, message: self.optional_message(Input::Message)? },
             Action::Unread => Ask::Unread { room: self.room()? },
             Action::Typing => Ask::Typing { room: self.room()?, active: self.active()? },
             Action::Presence => Ask::Presence { status: self.status()? },
@@ -167,20 +190,14 @@ impl Reader<'_> {
     }
 
     fn send(&self) -> Result<Ask> {
-        let r#type = match self.optional_text(Input::Type)? {
-            None => MessageType::Text,
-            Some(name) => MessageType::from_str_name(&name.to_ascii_uppercase())
-                .ok_or_else(|| self.invalid(Input::Type, "is none of TEXT, IMAGE, FILE, VOICE"))?,
-        };
-        let mut data = self.get(Input::Data).map(|data| data.to_string()).unwrap_or_default();
-        if !data.is_empty() {
-            text::check_data(&data).map_err(|why| self.bad_text(Input::Data, why))?;
-        }
-        let text = match r#type {
-            MessageType::Text => self.message_text()?,
-            _ => self.optional_text(Input::Text)?.unwrap_or_default(),
-        };
+        let r#type = self.message_type()?;
+        let mut data = self.data()?;
         // Front ends without data of their own put the link where the text would be.
+        let text = if r#type == MessageType::Text || data.is_empty() {
+            self.message_text()?
+        } else {
+            self.optional_text(Input::Text)?.unwrap_or_default()
+        };
         if r#type != MessageType::Text && data.is_empty() {
             data = serde_json::json!({ "url": text }).to_string();
         }
@@ -194,21 +211,66 @@ impl Reader<'_> {
         })
     }
 
+    fn message_type(&self) -> Result<MessageType> {
+        let Some(name) = self.optional_text(Input::Type)? else { return Ok(MessageType::Text) };
+        MessageType::from_str_name(&name.to_ascii_uppercase())
+            .ok_or_else(|| self.invalid(Input::Type, "is none of TEXT, IMAGE, FILE, VOICE"))
+    }
+
+    /// A JSON object, or nothing.
+    fn data(&self) -> Result<String> {
+        match self.get(Input::Data) {
+            None => Ok(String::new()),
+            Some(data @ Value::Object(_)) => {
+                let data = data.to_string();
+                text::check_data(&data).map_err(|why| self.bad_text(Input::Data, why))?;
+                Ok(data)
+            }
+            Some(_) => Err(self.invalid(Input::Data, "is not an object")),
+        }
+    }
+
     fn create_room(&self) -> Result<Ask> {
-        let users = match self.get(Input::Users) {
-            None => Vec::new(),
-            Some(Value::Array(users)) => users,
-            Some(one) => vec![one],
-        };
-        let users =
-            users.into_iter().map(|user| self.user(Input::Users, &user)).collect::<Result<Vec<_>>>()?;
-        let kind = match self.optional_text(Input::Kind)? {
-            Some(name) => RoomKind::from_str_name(&name.to_ascii_uppercase())
-                .ok_or_else(|| self.invalid(Input::Kind, "is none of DIRECT, GROUP, PUBLIC"))?,
+        let users = self.users(Input::Users)?;
+        let missing = || self.invalid(Input::Users, "is missing");
+        // Nothing at all asks for nothing; a group of one says so with an empty list.
+        self.get(Input::Users).ok_or_else(missing)?;
+        let kind = match self.kind()? {
+            Some(RoomKind::Direct) | None if users.is_empty() => return Err(missing()),
+            Some(kind) => kind,
             None if users.len() == 1 => RoomKind::Direct,
             None => RoomKind::Group,
         };
         Ok(Ask::CreateRoom { kind, users, name: self.optional_text(Input::Name)?.unwrap_or_default() })
+    }
+
+    fn kind(&self) -> Result<Option<RoomKind>> {
+        let Some(name) = self.optional_text(Input::Kind)? else { return Ok(None) };
+        let kind = RoomKind::from_str_name(&name.to_ascii_uppercase());
+        kind.map(Some).ok_or_else(|| self.invalid(Input::Kind, "is none of DIRECT, GROUP, PUBLIC"))
+    }
+
+    /// One user or a list of them.
+    fn users(&self, input: Input) -> Result<Vec<UserId>> {
+        match self.get(input) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(users)) => users.iter().map(|user| self.user(input, user)).collect(),
+            Some(user) => Ok(vec![self.user(input, &user)?]),
+        }
+    }
+
+    /// The id of a message.
+    fn message(&self) -> Result<String> {
+        match self.optional_message(Input::Message)? {
+            id if id.is_empty() => Err(self.invalid(Input::Message, "is missing")),
+            id => Ok(id),
+        }
+    }
+
+    fn optional_message(&self, input: Input) -> Result<String> {
+        let Some(id) = self.optional_text(input)? else { return Ok(String::new()) };
+        MessageId::new(&id).map_err(|why| self.invalid(input, &format!("is no id: {why}")))?;
+        Ok(id)
     }
 
     fn room(&self) -> Result<RoomRef> {
@@ -216,16 +278,21 @@ impl Reader<'_> {
             return Ok(RoomRef::With(self.user(Input::To, &user)?));
         }
         let id = self.text(Input::Room)?;
-        RoomId::new(&id).map(RoomRef::Id).map_err(|why| self.invalid(Input::Room, &why.to_string()))
+        let room = RoomId::new(&id).map(RoomRef::Id);
+        room.map_err(|why| self.invalid(Input::Room, &format!("is no id: {why}")))
     }
 
     fn user(&self, input: Input, value: &Value) -> Result<UserId> {
         let id = simple(value).ok_or_else(|| self.invalid(input, "is not an id"))?;
-        UserId::new(&id).map_err(|why| self.invalid(input, &why.to_string()))
+        UserId::new(&id).map_err(|why| self.invalid(input, &format!("is no id: {why}")))
     }
 
     /// What a message says: something.
     fn message_text(&self) -> Result<String> {
+        // Ids may be numbers; what somebody says is not one.
+        if self.get(Input::Text).is_some_and(|said| !said.is_string()) {
+            return Err(self.invalid(Input::Text, "is not a text"));
+        }
         let text = self.text(Input::Text)?;
         if text.trim().is_empty() {
             return Err(self.invalid(Input::Text, "may not be empty"));

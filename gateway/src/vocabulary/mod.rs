@@ -20,18 +20,29 @@ use proto::v1::{self, MessageType, RoomKind};
 use proto::{RoomId, UserId};
 
 pub mod input;
+#[cfg(test)]
+mod input_tests;
 pub mod load;
 mod pair;
 pub mod perform;
 mod project;
+#[cfg(test)]
+mod project_tests;
 mod shape;
 pub mod template;
+#[cfg(test)]
+mod template_tests;
 mod time;
 
 pub use input::Inputs;
 pub use perform::Desk;
 pub use project::{JOINED, LEFT};
 pub use template::{RoomView, Scope, Template};
+
+/// Names of events that Socket.IO's libraries keep for themselves, and `error`,
+/// which tells of refusals.
+const RESERVED: [&str; 7] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "error"];
 
 /// The words of one front end.
 #[derive(Debug)]
@@ -116,7 +127,7 @@ pub struct ServerEvents {
     pub edited: Vec<Emit>,
     /// A message was deleted. Scope: `message` (a tombstone), `room`.
     pub deleted: Vec<Emit>,
-    /// Somebody became a member. Scope: `member`, `user`, `room`.
+    /// Somebody became a member, or has another role. Scope: `member`, `user`, `room`.
     pub member_added: Vec<Emit>,
     /// Somebody is a member no more. Scope: `member`, `user`, `room`.
     pub member_removed: Vec<Emit>,
@@ -134,7 +145,7 @@ pub struct ServerEvents {
     pub online: Vec<Emit>,
     /// A user's last connection is gone. Scope: `user`, `presence`, `room`.
     pub offline: Vec<Emit>,
-    /// Any change of presence. Scope: `user`, `presence`, `room`.
+    /// Any change of presence, also the first and the last. Scope: `user`, `presence`, `room`.
     pub presence: Vec<Emit>,
     /// Somebody has read. Scope: `user`, `read`, `room`.
     pub read: Vec<Emit>,
@@ -317,7 +328,7 @@ pub struct Answer {
 }
 
 macro_rules! server_events {
-    ($($name:ident: $($scope:literal)*;)*) => {
+    ($($name:ident: $($value:literal)*;)*) => {
         impl ServerEvents {
             /// What may happen, as vocabularies call it.
             pub const NAMES: &[&str] = &[$(stringify!($name)),*];
@@ -325,32 +336,39 @@ macro_rules! server_events {
             /// The events for a thing that happens, and what they may speak of.
             pub fn named(&mut self, name: &str) -> Option<(&mut Vec<Emit>, &'static [&'static str])> {
                 match name {
-                    $(stringify!($name) => Some((&mut self.$name, &[$($scope),*])),)*
+                    $(stringify!($name) => Some((&mut self.$name, &[$($value),*])),)*
                     _ => None,
                 }
+            }
+
+            /// All events, each with the thing that it is for.
+            pub fn all(&self) -> impl Iterator<Item = (&'static str, &Emit)> {
+                let all = [$((stringify!($name), &self.$name)),*];
+                all.into_iter().flat_map(|(name, emits)| emits.iter().map(move |emit| (name, emit)))
             }
         }
     };
 }
 
+// `$message.` stands for everything that begins with it.
 server_events! {
-    message: "$message";
-    edited: "$message";
-    deleted: "$message";
-    member_added: "$user" "$member";
-    member_removed: "$user" "$member";
-    room_added: ;
-    room_changed: ;
-    room_deleted: ;
-    typing: "$user" "$typing";
-    typing_stopped: "$user" "$typing";
-    online: "$user" "$presence";
-    offline: "$user" "$presence";
-    presence: "$user" "$presence";
-    read: "$user" "$read";
-    notification: "$notification";
-    joined: "$user" "$online";
-    left: "$user" "$online";
+    message: "$room" "$message.";
+    edited: "$room" "$message.";
+    deleted: "$room" "$message.";
+    member_added: "$room" "$user." "$member.";
+    member_removed: "$room" "$user." "$member.";
+    room_added: "$room" "$room.";
+    room_changed: "$room" "$room.kind" "$room.name" "$room.created_at" "$room.created_by" "$room.members";
+    room_deleted: "$room";
+    typing: "$room" "$user." "$typing";
+    typing_stopped: "$room" "$user." "$typing";
+    online: "$room" "$user.id" "$presence.";
+    offline: "$room" "$user.id" "$presence.";
+    presence: "$room" "$user.id" "$presence.";
+    read: "$room" "$user.id" "$read.";
+    notification: "$notification.";
+    joined: "$room" "$user." "$online";
+    left: "$room" "$user." "$online";
 }
 
 impl Action {
@@ -403,6 +421,25 @@ impl Action {
             "subscribe" => Action::Subscribe,
             _ => return None,
         })
+    }
+
+    /// What its answer may speak of, as with [`ServerEvents::named`].
+    pub const fn values(&self) -> &'static [&'static str] {
+        match self {
+            Action::Authenticate | Action::Subscribe => &["$user."],
+            Action::Join { .. } => &["$room", "$user.", "$messages", "$more", "$online"],
+            Action::Leave { .. } | Action::RemoveRoom => &["$room", "$user."],
+            Action::Send | Action::Edit | Action::Delete => &["$room", "$user.", "$message."],
+            Action::History | Action::Search => &["$room", "$user.", "$messages", "$more"],
+            Action::Read => &["$room", "$user.", "$read.", "$unread"],
+            Action::Unread => &["$room", "$user.", "$unread"],
+            Action::Typing => &["$room", "$user.", "$typing"],
+            Action::Presence => &["$user.", "$presence."],
+            Action::Online => &["$room", "$user.", "$presences", "$online"],
+            Action::CreateRoom | Action::Room | Action::RenameRoom => &["$room", "$user.", "$room."],
+            Action::Rooms => &["$user.", "$rooms", "$more"],
+            Action::Notifications => &["$user.", "$notifications", "$more"],
+        }
     }
 
     /// Whether only a connection can ask for it.

@@ -4,13 +4,9 @@ use proto::Seq;
 use proto::v1::{Message, ServerFrame, SignalNow, UserPresence, server_frame::Body};
 use serde::Deserialize;
 
-use super::{Emit, RoomView, Scope, Vocabulary};
+use super::{Emit, RESERVED, RoomView, Scope, Vocabulary};
 use crate::socketio::packet;
 use crate::wire::Own;
-
-/// Names that a front end's library keeps for itself.
-const RESERVED: [&str; 7] =
-    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "error"];
 
 /// Name of the signal with which a connection tells that it has joined a room.
 pub const JOINED: &str = "joined";
@@ -43,8 +39,10 @@ impl Vocabulary {
         match body {
             Body::Message(message) => {
                 let scope = Scope { message: Some(message), ..room };
-                events.by = Some(message);
-                events.emit(self.events_of(message, since), &scope);
+                let (emits, is_new) = self.events_of(message, since);
+                // Who changed a message later need not be its sender.
+                events.by = is_new.then_some(message);
+                events.emit(emits, &scope);
             }
             Body::Member(member) => {
                 let user = Some((member.user.as_str(), member.name.as_str()));
@@ -81,12 +79,20 @@ impl Vocabulary {
         events.own
     }
 
-    fn events_of(&self, message: &Message, since: Seq) -> &[Emit] {
+    /// The events for a message, and whether it is a new one.
+    fn events_of(&self, message: &Message, since: Seq) -> (&[Emit], bool) {
         match message {
-            message if message.deleted_at != 0 => &self.server.deleted,
-            message if message.seq > since => &self.server.message,
-            _ => &self.server.edited,
+            message if message.deleted_at != 0 => (&self.server.deleted, false),
+            message if message.seq > since => (&self.server.message, true),
+            _ => (&self.server.edited, false),
         }
+    }
+
+    /// Whether events of this name say something else than a signal would.
+    fn means_something_else(&self, name: &str) -> bool {
+        let answers = self.client.values().filter_map(|event| event.answer.as_ref());
+        RESERVED.contains(&name)
+            || self.server.all().map(|(_, emit)| emit).chain(answers).any(|emit| emit.event == name)
     }
 
     fn presence(&self, presence: &UserPresence, room: &Scope<'_>, events: &mut Events<'_>) {
@@ -104,16 +110,16 @@ impl Vocabulary {
         let emits = match signal.name.as_str() {
             JOINED => &self.server.joined,
             LEFT => &self.server.left,
-            name if RESERVED.contains(&name) => return,
+            name if self.means_something_else(name) => return,
             name => {
                 let SignalNow { user, data, .. } = signal;
                 packet::event(events.out, name, |out| {
-                    let shown = serde_json::json!({ "room": room.room, "user": user });
-                    let shown = shown.to_string();
-                    out.extend_from_slice(&shown.as_bytes()[..shown.len() - 1]);
-                    out.extend_from_slice(br#","data":"#);
-                    out.extend_from_slice(if data.is_empty() { b"null" } else { data.as_bytes() });
-                    out.push(b'}');
+                    // Neither id has anything that JSON would escape.
+                    let data = if data.is_empty() { "null" } else { data };
+                    for part in [r#"{"room":""#, room.room, r#"","user":""#, user, r#"","data":"#, data, "}"]
+                    {
+                        out.extend_from_slice(part.as_bytes());
+                    }
                 });
                 return;
             }

@@ -97,6 +97,25 @@ fields! {
     }
 }
 
+impl Field {
+    /// Whether it is of a message and not known to whoever has just changed that.
+    const fn is_of_whole_message(self) -> bool {
+        matches!(
+            self,
+            Field::MessageType
+                | Field::MessageData
+                | Field::MessageTime
+                | Field::MessageDeletedAt
+                | Field::MessageSeq
+                | Field::MessageSender
+                | Field::MessageSenderName
+                | Field::MessageKey
+                | Field::MessageReadBy
+                | Field::MessageStatus
+        )
+    }
+}
+
 fields! {
     /// One or several things, each in a shape of the vocabulary.
     Nested {
@@ -120,6 +139,17 @@ impl Nested {
             Nested::Participants => "participant",
         }
     }
+
+    /// What that shape may speak of; `$message.` stands for all that begins with it.
+    pub const fn values(self) -> &'static [&'static str] {
+        match self {
+            Nested::Messages | Nested::LastMessage => &["$room", "$message."],
+            Nested::Rooms => &["$room", "$room."],
+            Nested::Notifications => &["$notification."],
+            Nested::Presences => &["$room", "$user.id", "$presence."],
+            Nested::Participants => &["$room", "$user.", "$member."],
+        }
+    }
 }
 
 /// What a template may speak of. What an event or answer has no value for is
@@ -136,6 +166,9 @@ pub struct Scope<'a> {
     pub messages: &'a [v1::Message],
     /// How far members have read, for what a message says of it.
     pub read_marks: &'a [v1::ReadMark],
+    /// Who gets to see it, where that is one user: what others have sent is
+    /// delivered with it.
+    pub shown_to: Option<&'a str>,
     /// There is more than the page.
     pub more: Option<bool>,
     /// A room.
@@ -182,6 +215,7 @@ impl Answer {
             message: self.message.as_ref(),
             messages: &self.messages,
             read_marks: &self.read_marks,
+            shown_to: Some(&self.user.0),
             more: Some(self.more),
             view: self.view.as_ref(),
             rooms: &self.rooms,
@@ -208,14 +242,14 @@ impl Template {
         &self.pieces
     }
 
+    /// How it writes values.
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+
     /// Whether it says this anywhere, in nested shapes too.
     pub fn says(&self, field: Field) -> bool {
         says(&self.pieces, &|piece| matches!(piece, Piece::Value(said) if *said == field))
-    }
-
-    /// Whether it says this of what it is about, and not of something nested in it.
-    pub fn says_itself(&self, field: Field) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Value(said) if *said == field))
     }
 
     /// What it needs beyond what an answer holds by itself.
@@ -225,7 +259,9 @@ impl Template {
         Wants {
             members: nested(Nested::Participants),
             read_marks: self.says(Field::MessageReadBy) || self.says(Field::MessageStatus),
-            whole_message: self.says(Field::MessageSender) || self.says(Field::MessageTime),
+            whole_message: Field::ALL
+                .iter()
+                .any(|(_, field)| field.is_of_whole_message() && self.says(*field)),
         }
     }
 
@@ -253,7 +289,12 @@ fn write(pieces: &[Piece], words: &Words, out: &mut Vec<u8>, scope: &Scope<'_>) 
 }
 
 fn write_nested(nested: Nested, shape: &[Piece], words: &Words, out: &mut Vec<u8>, scope: &Scope<'_>) {
-    let base = Scope { room: scope.room, read_marks: scope.read_marks, ..Scope::default() };
+    let base = Scope {
+        room: scope.room,
+        read_marks: scope.read_marks,
+        shown_to: scope.shown_to,
+        ..Scope::default()
+    };
     match nested {
         Nested::Messages => list(out, scope.messages, |out, message| {
             write(shape, words, out, &Scope { message: Some(message), ..base });
@@ -286,9 +327,9 @@ fn write_nested(nested: Nested, shape: &[Piece], words: &Words, out: &mut Vec<u8
     }
 }
 
-fn list<T>(out: &mut Vec<u8>, things: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
+fn list<T>(out: &mut Vec<u8>, things: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
-    for (place, thing) in things.iter().enumerate() {
+    for (place, thing) in things.into_iter().enumerate() {
         if place > 0 {
             out.push(b',');
         }
@@ -328,16 +369,10 @@ impl Writer<'_> {
             Field::MessageSenderName => self.text(message.map(|message| &*message.name)),
             Field::MessageKey => self.text(message.map(|message| &*message.key)),
             Field::MessageReadBy => match message {
-                Some(message) => {
-                    list(self.out, &readers(message, scope.read_marks), |out, user| text(out, user))
-                }
+                Some(message) => list(self.out, readers(message, scope.read_marks), text),
                 None => self.null(),
             },
-            Field::MessageStatus => {
-                self.text(message.map(|message| {
-                    if readers(message, scope.read_marks).is_empty() { "sent" } else { "read" }
-                }))
-            }
+            Field::MessageStatus => self.text(message.map(|message| status(message, scope))),
             Field::RoomKind => self.text(
                 details.map(|details| RoomKind::try_from(details.kind).unwrap_or_default().as_str_name()),
             ),
@@ -420,14 +455,26 @@ impl Writer<'_> {
     }
 
     fn role(&mut self, value: Option<Role>) {
-        self.text(value.map(|role| self.words.roles[role as usize].as_str()).map(str::to_owned).as_deref());
+        let words = self.words;
+        self.text(value.map(|role| &*words.roles[role as usize]));
     }
 }
 
 /// Who else has read a message.
-fn readers<'a>(message: &v1::Message, marks: &'a [v1::ReadMark]) -> Vec<&'a str> {
+fn readers<'a>(message: &'a v1::Message, marks: &'a [v1::ReadMark]) -> impl Iterator<Item = &'a str> {
     let others = marks.iter().filter(|mark| mark.user != message.sender);
-    others.filter(|mark| mark.seq >= message.seq).map(|mark| mark.user.as_str()).collect()
+    others.filter(|mark| mark.seq >= message.seq).map(|mark| mark.user.as_str())
+}
+
+/// How far a message has come, as far as this is known.
+fn status(message: &v1::Message, scope: &Scope<'_>) -> &'static str {
+    if readers(message, scope.read_marks).next().is_some() {
+        "read"
+    } else if scope.shown_to.is_some_and(|user| user != message.sender) {
+        "delivered"
+    } else {
+        "sent"
+    }
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {
