@@ -261,6 +261,12 @@ fn edge(reader: &mut Reader<'_>, process: &Process) -> Edge {
     }
     let mut vocabulary = reader.given("vocabulary", value::vocabulary);
     vocabulary.guests |= reader.given("guests", value::boolean);
+    if vocabulary.guests && !vocabulary.takes_names() {
+        let name = &vocabulary.name;
+        reader.warn(format!(
+            "guests: nothing in the vocabulary `{name}` takes a guest's name, so none comes in"
+        ));
+    }
     if settings.token_in_query {
         reader.warn("token_in_query: tokens in URLs end up in the logs of proxies and browsers");
     }

@@ -266,3 +266,46 @@ fn a_token_is_signed_with_what_is_configured() {
     assert_eq!(config.secret.unwrap().reveal(), SECRET);
     assert_eq!((config.issuer.as_deref(), config.data_dir), (Some("here"), PathBuf::from("/data")));
 }
+
+#[test]
+fn a_vocabulary_is_one_that_ships_or_a_file() {
+    let named = |name: &str| standalone(&layers(&[("vocabulary", name)], &[], ""));
+    let name = |name: &str| named(name).unwrap().config.edge.vocabulary.name.clone();
+    for (shipped, _) in gateway::SHIPPED {
+        assert_eq!(name(shipped), shipped);
+    }
+    assert_eq!(standalone(&layers(&[], &[], "")).unwrap().config.edge.vocabulary.name, "sessions");
+    check_mistake(
+        named("sesions"),
+        "must be sessions, rooms, chats, lobby, conversations, or a file: this one",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "name = \"mine\"\n[shape]\nerror = \"$error.message\"\n").unwrap();
+    assert_eq!(name(path), "mine");
+    std::fs::write(&file, "nmae = \"mine\"\n[shape]\nerror = \"$error.mesage\"\n").unwrap();
+    let found = mistakes(named(path));
+    assert_eq!(
+        found,
+        [format!(
+            "vocabulary (flag): \"{path}\" must be a vocabulary:
+    {path}:1:1: `name` is missing
+    {path}:1:1: no such key: `nmae`; do you mean `name`?
+    {path}:3:9: no such value: `$error.mesage`; do you mean `$error.message`?"
+        )]
+    );
+}
+
+#[test]
+fn guests_come_where_the_vocabulary_or_the_setting_lets_them() {
+    let guests = |vocabulary: &str, guests: &str| {
+        let checked =
+            standalone(&layers(&[("vocabulary", vocabulary), ("guests", guests)], &[], "")).unwrap();
+        let warned = checked.warnings.iter().any(|warning| warning.starts_with("guests: "));
+        (checked.config.edge.vocabulary.guests, warned)
+    };
+    assert_eq!(guests("lobby", "false"), (true, false));
+    assert_eq!(guests("sessions", "false"), (false, false));
+    assert_eq!(guests("sessions", "true"), (true, true), "nobody can say a name there");
+}
