@@ -18,6 +18,9 @@ CARILLON_LOG_FORMAT: {{ .root.Values.log.format | quote }}
 CARILLON_LOG_LEVEL: {{ .root.Values.log.level | quote }}
 CARILLON_DRAIN_DELAY: {{ printf "%ds" (int64 .drain.delaySeconds) | quote }}
 CARILLON_STOP_TIMEOUT: {{ printf "%ds" (int64 .drain.stopTimeoutSeconds) | quote }}
+{{- with .root.Values.tracing.endpoint }}
+CARILLON_OTLP_ENDPOINT: {{ . | quote }}
+{{- end }}
 {{- end }}
 
 {{/* Of whoever has clients: {root, drain}. */}}
@@ -25,6 +28,7 @@ CARILLON_STOP_TIMEOUT: {{ printf "%ds" (int64 .drain.stopTimeoutSeconds) | quote
 {{ include "carillon.processSettings" . }}
 CARILLON_LISTEN: {{ printf "%s:8080" .root.Values.bindAddress | quote }}
 CARILLON_DRAIN_SPREAD: {{ printf "%ds" (int64 .drain.spreadSeconds) | quote }}
+CARILLON_TRACE_SAMPLE: {{ .root.Values.tracing.sample | toString | quote }}
 {{- with .root.Values.auth }}
 {{- if .jwksUrl }}
 CARILLON_JWKS_URL: {{ .jwksUrl | quote }}
