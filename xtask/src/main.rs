@@ -6,9 +6,11 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 
 mod check;
+mod cluster;
 mod deploy;
 mod needs;
 mod tests;
+mod versions;
 
 /// The tasks of Carillon's repository.
 #[derive(Parser)]
@@ -61,6 +63,39 @@ enum Task {
     ///
     /// Nothing is started: no cluster, no container.
     DeployCheck,
+    /// Start a whole cluster of local processes, and stop it on Ctrl-C.
+    ///
+    /// What deploy/compose starts in containers: gateways behind a load balancer,
+    /// dispatchers, NATS, Redis and PostgreSQL, and a Prometheus with the rules
+    /// of deploy/. Prints all addresses, and links with tokens to open in a
+    /// browser. Everything is kept in temporary folders and gone afterwards.
+    ///
+    /// With --check it also serves a crowd of clients while a gateway and a
+    /// dispatcher restart and NATS, Redis and PostgreSQL go away and come back,
+    /// and then evaluates every dashboard and every rule: each query must be
+    /// answered, and each series that it is built of must exist. What a healthy
+    /// run may be without stands in testkit/src/bin/cluster/check.rs, with reasons.
+    /// The dashboards of the run are drawn into target/cluster-check/.
+    #[command(after_help = "Examples:\n  cargo xtask cluster --release --gateways 5 --port 9000\n  \
+                            cargo xtask cluster --check")]
+    Cluster(cluster::Cluster),
+    /// Restart every process of a cluster under load, and measure what clients notice.
+    ///
+    /// Dispatchers first, then gateways, each after the one before is ready, while
+    /// clients talk. Whoever is sent away comes back to another gateway and resumes.
+    /// Writes the reconnects over time to target/rolling.svg, and a summary to
+    /// target/rolling.json. Fails if a message was lost or doubled, if somebody was
+    /// cut off, or if a process did not stop in order.
+    Rolling(cluster::Rolling),
+    /// Run the tests of two versions side by side, with an earlier revision as the other one.
+    ///
+    /// Builds the revision in target/previous/, in a git worktree and with a target
+    /// folder of its own, and runs tests/versions.rs with it: old and new gateways
+    /// and dispatchers on one database, which the new version has migrated.
+    Versions {
+        /// Which revision; else the last one before proto/ or migrations/ were changed.
+        revision: Option<String>,
+    },
     /// The same as `test`.
     Ci,
 }
@@ -71,6 +106,9 @@ fn main() -> ExitCode {
         Task::Ci => tests::run(true, &[]),
         Task::DeployCheck => deploy::run(),
         Task::Check => check::run(check::Missing::Fails),
+        Task::Cluster(options) => cluster::run(&options),
+        Task::Rolling(options) => cluster::run_rolling(&options),
+        Task::Versions { revision } => versions::run(revision.as_deref()),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -82,11 +120,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+}
+
 /// Cargo, in the repository, whatever folder the task was started in.
 fn cargo(args: &[&str]) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).args(args);
+    command.current_dir(root()).args(args);
     command
 }
 

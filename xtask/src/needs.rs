@@ -1,5 +1,5 @@
-//! What the tests need beside Rust: servers to start, or to be named, and a
-//! table of characters.
+//! What tasks need beside Rust: servers to start, or to be named, and for the
+//! tests a table of characters.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,24 +18,48 @@ struct Need {
 enum Found {
     /// A server's program; not needed where the variable names one that runs.
     Server { program: &'static str, variable: &'static str },
+    /// A server's program, whatever runs elsewhere.
+    Program(&'static str),
     /// A file.
     File(&'static str),
 }
 
-const NEEDS: [Need; 4] = [
+/// What is to be done.
+#[derive(Clone, Copy)]
+pub enum Task {
+    /// All tests.
+    Tests,
+    /// A cluster of local processes.
+    Cluster {
+        /// With something that watches it.
+        prometheus: bool,
+    },
+}
+
+const NEEDS: [Need; 5] = [
     Need { package: "nats-server", found: Found::Server { program: "nats-server", variable: "NATS_URL" } },
     Need { package: "redis-server", found: Found::Server { program: "redis-server", variable: "REDIS_URL" } },
     Need { package: "postgresql", found: Found::Server { program: "postgres", variable: "DATABASE_URL" } },
+    Need { package: "prometheus", found: Found::Program("prometheus") },
     Need { package: "unicode-data", found: Found::File("/usr/share/unicode/emoji/emoji-test.txt") },
 ];
 
 impl Need {
+    fn is_of(&self, task: Task) -> bool {
+        match (task, &self.found) {
+            (_, Found::Server { .. }) | (Task::Tests, Found::File(_)) => true,
+            (Task::Cluster { prometheus }, Found::Program(_)) => prometheus,
+            (Task::Tests, Found::Program(_)) | (Task::Cluster { .. }, Found::File(_)) => false,
+        }
+    }
+
     fn is_there(&self, folders: &[PathBuf]) -> bool {
         match self.found {
             Found::Server { program, variable } => {
                 env::var_os(variable).is_some_and(|url| !url.is_empty())
                     || folders.iter().any(|folder| folder.join(program).is_file())
             }
+            Found::Program(program) => folders.iter().any(|folder| folder.join(program).is_file()),
             Found::File(path) => Path::new(path).is_file(),
         }
     }
@@ -45,20 +69,20 @@ impl Need {
             Found::Server { program, variable } => {
                 format!("{program} (or a server that runs, named in {variable})")
             }
-            Found::File(path) => path.to_owned(),
+            Found::Program(path) | Found::File(path) => path.to_owned(),
         }
     }
 }
 
 /// Makes sure that everything is there, installing it where that is possible.
-pub fn ensure_installed() -> anyhow::Result<()> {
-    let missing = missing();
+pub fn ensure_installed(task: Task) -> anyhow::Result<()> {
+    let missing = missing(task);
     if missing.is_empty() {
         return Ok(());
     }
     let packages: Vec<_> = missing.iter().map(|need| need.package).collect();
     let advice = format!(
-        "the tests need {}. On Debian: apt-get install {}",
+        "this needs {}. On Debian: apt-get install {}",
         missing.iter().map(Need::advice).collect::<Vec<_>>().join(", "),
         packages.join(" "),
     );
@@ -67,7 +91,7 @@ pub fn ensure_installed() -> anyhow::Result<()> {
     };
     announce(&format!("apt-get install {}", packages.join(" ")));
     installer.install(&packages).with_context(|| advice.clone())?;
-    let still = self::missing();
+    let still = self::missing(task);
     ensure!(
         still.is_empty(),
         "{} still cannot be found: {advice}",
@@ -76,9 +100,9 @@ pub fn ensure_installed() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn missing() -> Vec<Need> {
+fn missing(task: Task) -> Vec<Need> {
     let folders = folders();
-    NEEDS.into_iter().filter(|need| !need.is_there(&folders)).collect()
+    NEEDS.into_iter().filter(|need| need.is_of(task) && !need.is_there(&folders)).collect()
 }
 
 /// Where the tests look, too: `PATH`, and where Debian puts servers.

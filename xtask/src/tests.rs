@@ -11,7 +11,7 @@ use crate::{announce, cargo, needs};
 /// Checks (if asked to) and tests, and answers whether everything passed.
 pub fn run(checks: bool, args: &[String]) -> anyhow::Result<bool> {
     // First, because nothing else tells sooner that the tests cannot run.
-    needs::ensure_installed()?;
+    needs::ensure_installed(needs::Task::Tests)?;
     let checked = !checks || check::run(Missing::Skips)?;
     let (sum, tested) = test(args)?;
     if !checked {
