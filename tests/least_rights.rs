@@ -268,7 +268,7 @@ async fn the_accounts_of_the_page_can_do_their_work_and_no_more() {
         assert_eq!(metric(admin, "carillon_broker_publish_errors_total").await, 0.0);
     }
     let log = std::fs::read_to_string(nats.log()).expect("a log");
-    assert!(!log.contains("Permissions Violation"), "{log}");
+    assert!(!log.contains("Violation"), "{log}");
     for process in [&gateway, &dispatcher] {
         assert!(process.stop(PATIENCE).await.expect("it stops").success(), "{}", process.log_tail());
         let log = std::fs::read_to_string(process.log()).expect("a log");
@@ -322,8 +322,10 @@ async fn no_more_in_nats(port: u16) {
         let said = say(port, &format!("{}{line}PING\r\n", login(user))).await;
         assert!(said.contains("Permissions Violation"), "{user} {line}: {said}");
     }
-    let said = say(port, &format!("{}PUB carillon.room.a.now 1\r\nx\r\nPING\r\n", login("gateway"))).await;
-    assert!(said.ends_with("PONG\r\n") && !said.contains("-ERR"), "{said}");
+    for subject in ["carillon.room.a.now", "carillon.gateway.a"] {
+        let said = say(port, &format!("{}PUB {subject} 1\r\nx\r\nPING\r\n", login("gateway"))).await;
+        assert!(said.ends_with("PONG\r\n") && !said.contains("-ERR"), "{said}");
+    }
     let said = say(port, "CONNECT {\"verbose\":false}\r\nPING\r\n").await;
     assert!(said.contains("Authorization Violation"), "{said}");
 }
