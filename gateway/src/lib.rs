@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bus::trace::Spans;
+use axum::Router;
 use bus::{Broker, Presence, Subscription};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ mod metrics;
 mod outbound;
 mod page;
 mod presence;
+mod reference;
 mod requests;
 mod rest;
 mod server;
@@ -124,22 +126,29 @@ impl Gateway {
         self.app.hub.link()
     }
 
+    /// Everything that is served; what a connection needs is on `connections`.
+    fn router(&self, connections: &TaskTracker, shutdown: &CancellationToken) -> Router {
+        let app = &self.app;
+        let state = rest::RestState {
+            link: app.hub.link().clone(),
+            authenticator: app.authenticator.clone(),
+            presence: app.presence.port(),
+            desk: app.desk.clone(),
+            settings: app.settings.clone(),
+        };
+        rest::router(state)
+            .merge(server::websocket_route(app.clone(), connections.clone()))
+            .merge(socketio::router(app.clone(), self.polls.clone(), connections.clone(), shutdown.clone()))
+            .merge(page::router())
+            .merge(reference::router(app.desk.vocabulary()))
+    }
+
     /// Serves clients on `listener` until `shutdown` is cancelled, then drains:
     /// takes no new connections, closes the open ones over the set time with the
     /// code that makes them resume elsewhere, and returns when all are gone.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
         let connections = TaskTracker::new();
-        let state = rest::RestState {
-            link: self.app.hub.link().clone(),
-            authenticator: self.app.authenticator.clone(),
-            presence: self.app.presence.port(),
-            desk: self.app.desk.clone(),
-            settings: self.app.settings.clone(),
-        };
-        let router = rest::router(state)
-            .merge(server::websocket_route(self.app.clone(), connections.clone()))
-            .merge(socketio::router(self.app.clone(), self.polls, connections.clone(), shutdown.clone()))
-            .merge(page::router());
+        let router = self.router(&connections, &shutdown);
         server::accept(listener, router, &self.app, &connections, &shutdown).await;
         drain::drain(&self.app, &connections, self.app.settings.drain_spread).await;
         self.stop.cancel();

@@ -8,19 +8,39 @@ use http::{StatusCode, header};
 use proto::node::query::Question;
 use proto::node::{Actor, Feed, Heads, feed};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::Shared;
+use super::{Shared, tag};
 
 /// Watchers give up soon themselves.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-#[derive(Serialize)]
+/// How the whole is.
+#[derive(Serialize, ToSchema)]
 pub struct Health {
+    /// `ok` or `unavailable`.
+    #[schema(value_type = String)]
     status: &'static str,
+    /// `up` or `down`.
+    #[schema(value_type = String)]
     database: &'static str,
 }
 
-/// `GET /health`: 200 if a dispatcher answers out of the database, else 503.
+const UP: Health = Health { status: "ok", database: "up" };
+const DOWN: Health = Health { status: "unavailable", database: "down" };
+
+/// Whether it works
+///
+/// Asks a dispatcher for something out of the database. Needs no token.
+#[utoipa::path(
+    get, path = "/health", operation_id = "getHealth", tag = tag::HEALTH,
+    responses(
+        (status = 200, description = "It works.", body = Health, example = json!(UP)),
+        (status = 503, description = "No dispatcher answers out of the database.", body = Health,
+            example = json!(DOWN)),
+    ),
+    security(()),
+)]
 pub async fn health(
     State(state): Shared,
 ) -> (StatusCode, [(header::HeaderName, &'static str); 1], Json<Health>) {
@@ -30,8 +50,8 @@ pub async fn health(
     let actor = Actor { user: "health".to_owned(), name: String::new(), service: true };
     let answered = tokio::time::timeout(PATIENCE, state.link.ask(actor, question)).await;
     let (status, health) = match answered {
-        Ok(Ok(_)) => (StatusCode::OK, Health { status: "ok", database: "up" }),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, Health { status: "unavailable", database: "down" }),
+        Ok(Ok(_)) => (StatusCode::OK, UP),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, DOWN),
     };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(health))
 }

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
-use axum::routing::{delete, get, post};
 use http::{HeaderName, HeaderValue, Method, header};
 use proto::ErrorCode;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::Authenticator;
 use crate::link::Link;
@@ -33,6 +35,7 @@ mod spoken;
 
 pub use problem::problem;
 use problem::{Answer, Problem};
+pub(crate) use problem::{CODES, Document};
 
 /// What the handlers stand on.
 #[derive(Clone)]
@@ -51,30 +54,56 @@ pub struct RestState {
 
 type Shared = axum::extract::State<Arc<RestState>>;
 
+/// Under which heads operations are described.
+pub(crate) mod tag {
+    /// Rooms.
+    pub const ROOMS: &str = "Rooms";
+    /// Who is in a room.
+    pub const MEMBERS: &str = "Members";
+    /// What is said in a room.
+    pub const MESSAGES: &str = "Messages";
+    /// What a user is told.
+    pub const NOTIFICATIONS: &str = "Notifications";
+    /// Who is online.
+    pub const PRESENCE: &str = "Presence";
+    /// For servers of the application.
+    pub const SERVERS: &str = "Servers";
+    /// Whether it works.
+    pub const HEALTH: &str = "Health";
+}
+
+/// The native routes, with their descriptions.
+fn native() -> OpenApiRouter<Arc<RestState>> {
+    OpenApiRouter::default()
+        .routes(routes!(rooms::snapshot))
+        .routes(routes!(rooms::list, rooms::create))
+        .routes(routes!(rooms::get, rooms::rename, rooms::delete))
+        .routes(routes!(rooms::members, rooms::add_members))
+        .routes(routes!(rooms::change_role, rooms::remove_member))
+        .routes(routes!(messages::history, messages::send))
+        .routes(routes!(messages::read))
+        .routes(routes!(messages::search))
+        .routes(routes!(messages::get, messages::edit, messages::replace, messages::delete))
+        .routes(routes!(notifications::list, notifications::notify))
+        .routes(routes!(notifications::read))
+        .routes(routes!(presence::look))
+        .routes(routes!(notifications::disconnect))
+        .routes(routes!(health::health))
+}
+
+/// What the native routes take and answer, as their handlers say.
+pub(crate) fn described() -> OpenApi {
+    native().into_openapi()
+}
+
 /// All routes, and the answer to paths that there are none for. Routes that
 /// are merged into it are outside of its limits and its CORS.
 pub fn router(state: RestState) -> Router {
     let body_limit = state.settings.max_frame_bytes;
     let cors = cors(&state.settings.allowed_origins);
     let spoken = spoken::routes(&state.desk.vocabulary().routes);
-    let router = Router::new()
-        .route("/v1/rooms", get(rooms::list).post(rooms::create))
-        .route("/v1/rooms/{room}", get(rooms::get).patch(rooms::rename).delete(rooms::delete))
-        .route("/v1/rooms/{room}/members", get(rooms::members).post(rooms::add_members))
-        .route("/v1/rooms/{room}/members/{user}", delete(rooms::remove_member).patch(rooms::change_role))
-        .route("/v1/rooms/{room}/messages", get(messages::history).post(messages::send))
-        .route("/v1/rooms/{room}/read", post(messages::read))
-        .route("/v1/rooms/{room}/search", get(messages::search))
-        .route(
-            "/v1/messages/{message}",
-            get(messages::get).patch(messages::edit).put(messages::edit).delete(messages::delete),
-        )
-        .route("/v1/snapshot", get(rooms::snapshot))
-        .route("/v1/notifications", get(notifications::list).post(notifications::notify))
-        .route("/v1/notifications/read", post(notifications::read))
-        .route("/v1/presence", get(presence::look))
-        .route("/v1/users/{user}/disconnect", post(notifications::disconnect))
-        .route("/health", get(health::health))
+    let (native, _) = native().split_for_parts();
+    let router = native
         .merge(spoken)
         .fallback(|| async { Problem::from(ErrorCode::NotFound.with("no such path")) })
         .method_not_allowed_fallback(|| async {

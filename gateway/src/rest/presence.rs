@@ -5,24 +5,42 @@ use axum::extract::State;
 use proto::v1::{Presence, UserPresence};
 use proto::{ErrorCode, RoomId, UserId};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::problem::refusals;
 use super::request::{Caller, Params};
-use super::{Answer, Problem, Shared};
+use super::{Answer, Problem, Shared, tag};
 use crate::presence::{of_room, of_users};
+use crate::reference::{examples, wire};
 
 /// Users looked at in one request.
 const MAX_USERS: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LookParams {
+    /// The members of this room who are online.
     #[serde(default)]
+    #[param(example = json!(examples::ROOM))]
     room: String,
+    /// These users, at most 100, with commas between them. Goes before `room`.
     #[serde(default)]
+    #[param(example = "ben,eva")]
     users: String,
 }
 
-/// `GET /v1/presence?room=` for the members of a room who are online, or
-/// `?users=a,b` for these users; those with whom one shares no room are unknown.
+/// Who is online
+///
+/// Those of a room, or named users. Users with whom one shares no room are
+/// `unknown`, and so is everybody while presence cannot be told.
+#[utoipa::path(
+    get, path = "/v1/presence", operation_id = "getPresence", tag = tag::PRESENCE,
+    params(LookParams),
+    responses(
+        (status = 200, description = "The users.", body = wire::Presence, example = json!(examples::presence())),
+    ),
+    extensions(("x-error-codes" = json!(refusals![NotMember, Invalid, TooLarge]))),
+)]
 pub async fn look(
     State(state): Shared,
     Caller(actor): Caller,

@@ -5,6 +5,9 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use proto::{ErrorCode, v1};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::reference::wire;
 
 /// What a handler answers: a JSON body, or a problem.
 pub(super) type Answer<T> = Result<Json<T>, Problem>;
@@ -42,19 +45,44 @@ impl From<v1::Error> for Problem {
     }
 }
 
-/// The body, with the members that RFC 9457 names and ours.
-#[derive(Serialize)]
+/// Why a request was refused: a problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+#[schema(as = Problem)]
+pub(crate) struct Document<'a> {
+    /// Always `about:blank`: what the status says, and `code` more exactly.
     r#type: &'a str,
+    /// The status in words.
     title: &'a str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What was wrong, for people. May change.
     detail: &'a str,
+    /// What was wrong, for programs. Stable.
+    #[schema(value_type = wire::ErrorCode)]
     code: &'a str,
+    /// The same request may work later.
     retryable: bool,
-    /// Milliseconds.
+    /// Milliseconds to wait first, where that is said.
     #[serde(skip_serializing_if = "proto::json::is_zero")]
+    #[schema(required = false)]
     retry_after: u64,
+}
+
+impl<'a> Document<'a> {
+    /// What is said of this error with this status.
+    pub(crate) fn of(error: &'a v1::Error, status: StatusCode) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: &error.message,
+            code: &error.code,
+            retryable: error.retryable,
+            retry_after: error.retry_after,
+        }
+    }
 }
 
 impl IntoResponse for Problem {
@@ -64,16 +92,7 @@ impl IntoResponse for Problem {
         let code = ErrorCode::from_name(&error.code);
         let own = StatusCode::from_u16(code.unwrap_or(ErrorCode::Internal).status());
         let status = status.or(own.ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let document = Document {
-            r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or_default(),
-            status: status.as_u16(),
-            detail: &error.message,
-            code: &error.code,
-            retryable: error.retryable,
-            retry_after: error.retry_after,
-        };
-        let mut response = (status, Json(document)).into_response();
+        let mut response = (status, Json(Document::of(&error, status))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if error.retry_after > 0 {
@@ -94,6 +113,18 @@ impl IntoResponse for Problem {
 pub fn problem(error: v1::Error) -> Response {
     Problem::from(error).into_response()
 }
+
+/// Where an operation's description says which codes it is refused with, beside
+/// those that follow from what it takes.
+pub(crate) const CODES: &str = "x-error-codes";
+
+/// These codes, as an operation's description has them.
+macro_rules! refusals {
+    ($($code:ident),* $(,)?) => {
+        [$(::proto::ErrorCode::$code.name()),*]
+    };
+}
+pub(super) use refusals;
 
 /// The expected kind of answer out of those that a dispatcher can give.
 macro_rules! expected {

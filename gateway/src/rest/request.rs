@@ -10,8 +10,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use proto::json::Object;
 use proto::node::{Actor, Follow};
+use proto::text::MAX_KEY_BYTES;
 use proto::{ErrorCode, MessageId, RoomId, UserId, v1};
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Required, Schema};
+
+use crate::reference::examples;
 
 use super::{Problem, RestState};
 
@@ -62,9 +69,18 @@ fn bearer(headers: &HeaderMap) -> Result<&str, v1::Error> {
 
 /// Takes an id out of the path. One that cannot exist is answered as one that does not.
 macro_rules! path_id {
-    ($(#[$doc:meta])* $extractor:ident($id:ty) = $name:literal, $code:ident, $why:literal) => {
-        $(#[$doc])*
+    (
+        $(#[doc = $doc:literal])* $extractor:ident($id:ty) = $name:literal, $code:ident, $why:literal,
+        $example:expr
+    ) => {
+        $(#[doc = $doc])*
         pub(super) struct $extractor(pub $id);
+
+        impl IntoParams for $extractor {
+            fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                vec![parameter($name, ParameterIn::Path, concat!($($doc),*), id(), $example)]
+            }
+        }
 
         impl FromRequestParts<Arc<RestState>> for $extractor {
             type Rejection = Problem;
@@ -81,17 +97,48 @@ macro_rules! path_id {
 }
 
 path_id!(
-    /// The room in the path.
-    InRoom(RoomId) = "room", NotMember, "no such room, or not a member of it"
+    /// Id of the room.
+    InRoom(RoomId) = "room", NotMember, "no such room, or not a member of it", examples::ROOM
 );
 path_id!(
-    /// The message in the path.
-    OfMessage(MessageId) = "message", NotFound, "no such message"
+    /// Id of the message.
+    OfMessage(MessageId) = "message", NotFound, "no such message", examples::MESSAGE
 );
 path_id!(
-    /// The user in the path.
-    OfUser(UserId) = "user", NotFound, "no such user"
+    /// Id of the user.
+    OfUser(UserId) = "user", NotFound, "no such user", examples::BEN
 );
+
+/// What an id looks like.
+fn id() -> Schema {
+    let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+    text.pattern(Some("^[A-Za-z0-9_.:@-]{1,64}$")).into()
+}
+
+fn parameter(name: &str, at: ParameterIn, about: &str, schema: Schema, example: &str) -> Parameter {
+    let required = if at == ParameterIn::Path { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(at)
+        .required(required)
+        .description(Some(about.trim()))
+        .schema(Some(schema))
+        .example(Some(example.into()))
+        .build()
+}
+
+/// The header that an idempotency key may be in, for descriptions.
+pub(super) struct IdempotencyKey;
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let about = "The idempotency key, unless the body has a `key`. A repeat with the same key is answered \
+                     with what came of the first; without a key it does the same thing twice.";
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        let text = text.min_length(Some(1)).max_length(Some(MAX_KEY_BYTES));
+        vec![parameter("Idempotency-Key", ParameterIn::Header, about, text.into(), examples::KEY)]
+    }
+}
 
 /// The query.
 pub(super) struct Params<T>(pub T);

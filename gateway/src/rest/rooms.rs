@@ -8,17 +8,33 @@ use proto::node::{self, answer::Result as Answered, command::Action, outcome::Re
 use proto::v1::{Details, Done, Member, RoomKind, RoomSummary, Snapshot, SnapshotRequest};
 use proto::{ErrorCode, json};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::problem::expected;
-use super::request::{Body, Caller, InRoom, OfUser, Params, key, page};
-use super::{Answer, Problem, Shared};
+use super::problem::{expected, refusals};
+use super::request::{Body, Caller, IdempotencyKey, InRoom, OfUser, Params, key, page};
+use super::{Answer, Problem, Shared, tag};
+use crate::reference::{examples, wire};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SnapshotParams {
+    /// At most this many rooms; 100 by default, and never more.
+    #[param(required = false, nullable = false, example = 20)]
     rooms: Option<u32>,
 }
 
-/// `GET /v1/snapshot?rooms=`
+/// Everything for a first screen
+///
+/// Rooms with the newest activity first, each with its last message, what is
+/// unread of it, how far its members have read, and the cursor to join from;
+/// unread notifications, newest first. All of it at one point in time.
+#[utoipa::path(
+    get, path = "/v1/snapshot", operation_id = "getSnapshot", tag = tag::ROOMS,
+    params(SnapshotParams),
+    responses(
+        (status = 200, description = "The snapshot.", body = wire::Snapshot, example = json!(examples::snapshot())),
+    ),
+)]
 pub async fn snapshot(
     State(state): Shared,
     Caller(actor): Caller,
@@ -28,20 +44,39 @@ pub async fn snapshot(
     Ok(Json(expected!(state.link.ask(actor, question).await, Answered::Snapshot)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListParams {
+    /// At most this many; 50 by default, never more than 100.
+    #[param(nullable = false, example = 20)]
     limit: Option<u32>,
+    /// Leaves out this many of the newest, at most 10,000.
     #[serde(default)]
+    #[param(maximum = 10_000, example = 0)]
     skip: u32,
 }
 
-#[derive(Serialize)]
+/// A page of rooms.
+#[derive(Serialize, ToSchema)]
 pub struct Rooms {
+    #[schema(value_type = Vec<wire::RoomSummary>)]
     rooms: Vec<RoomSummary>,
+    /// There are more of them.
     more: bool,
 }
 
-/// `GET /v1/rooms?limit=&skip=`: newest activity first.
+/// One's own rooms
+///
+/// As in the snapshot, newest activity first.
+#[utoipa::path(
+    get, path = "/v1/rooms", operation_id = "listRooms", tag = tag::ROOMS,
+    params(ListParams),
+    responses(
+        (status = 200, description = "A page of rooms.", body = Rooms,
+            example = json!(Rooms { rooms: vec![examples::summary()], more: false })),
+    ),
+    extensions(("x-error-codes" = json!(refusals![Invalid]))),
+)]
 pub async fn list(
     State(state): Shared,
     Caller(actor): Caller,
@@ -52,24 +87,60 @@ pub async fn list(
     Ok(Json(Rooms { rooms: found.rooms, more: found.more }))
 }
 
-#[derive(Deserialize)]
+/// A room to be made.
+#[derive(Deserialize, ToSchema)]
 pub struct NewRoom {
+    /// `GROUP` where it is absent. Read in any case.
     #[serde(default, deserialize_with = "json::room_kind::deserialize")]
+    #[schema(value_type = wire::RoomKind)]
     kind: i32,
+    /// Of a group or a public room: one line, at most 256 bytes.
     #[serde(default)]
     name: String,
+    /// User ids, besides one's own.
     #[serde(default)]
     members: Vec<String>,
     /// The other one of a direct room.
+    #[schema(nullable = false)]
     user: Option<String>,
+    /// The idempotency key.
     #[serde(default)]
+    #[schema(max_length = 128)]
     key: String,
-    /// Chosen by a server of the application.
+    /// An id of the application's own; with service tokens only.
     #[serde(default)]
     id: String,
 }
 
-/// `POST /v1/rooms`: 201, or 200 for a direct room, which may have been there.
+/// Makes a room
+///
+/// A pair of users has one direct room, whoever asks for it: it is answered
+/// with 200, whether it was there before or not.
+#[utoipa::path(
+    post, path = "/v1/rooms", operation_id = "createRoom", tag = tag::ROOMS,
+    params(IdempotencyKey),
+    request_body(content = NewRoom, examples(
+        ("group" = (summary = "A group", value = json!({
+            "kind": "GROUP", "name": "Book club", "members": [examples::BEN], "key": "club-1",
+        }))),
+        ("direct" = (summary = "The direct room with a user", value = json!({
+            "kind": "DIRECT", "user": examples::BEN,
+        }))),
+        ("public" = (summary = "A room that everybody may join", value = json!({
+            "kind": "PUBLIC", "name": "Bell ringers",
+        }))),
+        ("service" = (summary = "By a server of the application, with an id of its own", value = json!({
+            "id": examples::ROOM, "name": "Book club", "members": [examples::ANA, examples::BEN],
+        }))),
+    )),
+    responses(
+        (status = 201, description = "The new room, or the one that was made with this key.", body = wire::Details,
+            example = json!(examples::details())),
+        (status = 200, description = "The direct room.", body = wire::Details,
+            example = json!(examples::direct())),
+    ),
+    extensions(("x-error-codes" = json!(refusals![Invalid, Forbidden, Conflict, KeyConflict]))),
+)]
 pub async fn create(
     State(state): Shared,
     Caller(actor): Caller,
@@ -93,18 +164,41 @@ pub async fn create(
     Ok((status, Json(room)))
 }
 
-/// `GET /v1/rooms/{room}`: as in the snapshot.
+/// A room
+///
+/// As in the snapshot.
+#[utoipa::path(
+    get, path = "/v1/rooms/{room}", operation_id = "getRoom", tag = tag::ROOMS,
+    params(InRoom),
+    responses(
+        (status = 200, description = "The room.", body = wire::RoomSummary, example = json!(examples::summary())),
+    ),
+    extensions(("x-error-codes" = json!(refusals![NotMember]))),
+)]
 pub async fn get(State(state): Shared, Caller(actor): Caller, InRoom(room): InRoom) -> Answer<RoomSummary> {
     let question = Question::GetRoom(node::GetRoom { room: (&room).into() });
     Ok(Json(expected!(state.link.ask(actor, question).await, Answered::GetRoom)))
 }
 
-#[derive(Deserialize)]
+/// A room's new name.
+#[derive(Deserialize, ToSchema)]
 pub struct Rename {
+    /// One line, at most 256 bytes.
     name: String,
 }
 
-/// `PATCH /v1/rooms/{room}`
+/// Renames a room
+///
+/// For admins and the owner. A direct room has no name.
+#[utoipa::path(
+    patch, path = "/v1/rooms/{room}", operation_id = "renameRoom", tag = tag::ROOMS,
+    params(InRoom),
+    request_body(content = Rename, example = json!({ "name": "Book club" })),
+    responses(
+        (status = 200, description = "The room.", body = wire::Details, example = json!(examples::details())),
+    ),
+    extensions(("x-error-codes" = json!(refusals![NotMember, Forbidden, Conflict, Invalid]))),
+)]
 pub async fn rename(
     State(state): Shared,
     Caller(actor): Caller,
@@ -115,26 +209,53 @@ pub async fn rename(
     Ok(Json(expected!(state.link.command(actor, action).await, Came::Room)))
 }
 
-/// `DELETE /v1/rooms/{room}`
+/// Deletes a room
+///
+/// For the owner. A direct room stays.
+#[utoipa::path(
+    delete, path = "/v1/rooms/{room}", operation_id = "deleteRoom", tag = tag::ROOMS,
+    params(InRoom),
+    responses((status = 200, description = "It is gone.", body = wire::Done, example = json!({}))),
+    extensions(("x-error-codes" = json!(refusals![NotMember, Forbidden, Conflict]))),
+)]
 pub async fn delete(State(state): Shared, Caller(actor): Caller, InRoom(room): InRoom) -> Answer<Done> {
     let action = Action::DeleteRoom(node::DeleteRoom { room: (&room).into() });
     Ok(Json(expected!(state.link.command(actor, action).await, Came::Done)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct MembersParams {
+    /// Only those whose user ids come after this one.
     #[serde(default)]
+    #[param(example = "ana")]
     after: String,
+    /// At most this many; 100 by default, and never more.
+    #[param(nullable = false, example = 50)]
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
+/// A page of members.
+#[derive(Serialize, ToSchema)]
 pub struct Members {
+    #[schema(value_type = Vec<wire::Member>)]
     members: Vec<Member>,
+    /// There are more of them.
     more: bool,
 }
 
-/// `GET /v1/rooms/{room}/members?after=&limit=`: by user id.
+/// A room's members
+///
+/// In the order of their user ids.
+#[utoipa::path(
+    get, path = "/v1/rooms/{room}/members", operation_id = "listMembers", tag = tag::MEMBERS,
+    params(InRoom, MembersParams),
+    responses(
+        (status = 200, description = "A page of members.", body = Members,
+            example = json!(Members { members: vec![examples::owner(), examples::member()], more: false })),
+    ),
+    extensions(("x-error-codes" = json!(refusals![NotMember, Invalid]))),
+)]
 pub async fn members(
     State(state): Shared,
     Caller(actor): Caller,
@@ -147,14 +268,31 @@ pub async fn members(
     Ok(Json(Members { members: found.members, more: found.more }))
 }
 
-#[derive(Deserialize)]
+/// Who becomes a member; nobody: oneself.
+#[derive(Deserialize, ToSchema)]
 pub struct NewMembers {
+    /// User ids.
     #[serde(default)]
     users: Vec<String>,
+    /// One more.
+    #[schema(nullable = false)]
     user: Option<String>,
 }
 
-/// `POST /v1/rooms/{room}/members`: naming nobody adds oneself.
+/// Adds members
+///
+/// For admins and the owner of a group. Into a public room everybody goes
+/// themselves: by naming nobody, or themselves.
+#[utoipa::path(
+    post, path = "/v1/rooms/{room}/members", operation_id = "addMembers", tag = tag::MEMBERS,
+    params(InRoom),
+    request_body(content = NewMembers, examples(
+        ("others" = (summary = "Others", value = json!({ "users": [examples::EVA] }))),
+        ("oneself" = (summary = "Oneself, into a public room", value = json!({}))),
+    )),
+    responses((status = 200, description = "They are members.", body = wire::Done, example = json!({}))),
+    extensions(("x-error-codes" = json!(refusals![NotMember, Forbidden, Conflict, Invalid]))),
+)]
 pub async fn add_members(
     State(state): Shared,
     Caller(actor): Caller,
@@ -169,13 +307,26 @@ pub async fn add_members(
     Ok(Json(expected!(state.link.command(actor, action).await, Came::Done)))
 }
 
-#[derive(Deserialize)]
+/// What a member becomes.
+#[derive(Deserialize, ToSchema)]
 pub struct NewRole {
+    /// Read in any case.
+    #[schema(value_type = wire::Role)]
     #[serde(deserialize_with = "json::role::deserialize")]
     role: i32,
 }
 
-/// `PATCH /v1/rooms/{room}/members/{user}`
+/// Changes a member's role
+///
+/// The owner gives any role; `OWNER` hands the room over. Admins make members
+/// moderators, and moderators members.
+#[utoipa::path(
+    patch, path = "/v1/rooms/{room}/members/{user}", operation_id = "changeRole", tag = tag::MEMBERS,
+    params(InRoom, OfUser),
+    request_body(content = NewRole, example = json!({ "role": "MODERATOR" })),
+    responses((status = 200, description = "The member has this role.", body = wire::Done, example = json!({}))),
+    extensions(("x-error-codes" = json!(refusals![NotMember, NotFound, Forbidden, Conflict]))),
+)]
 pub async fn change_role(
     State(state): Shared,
     Caller(actor): Caller,
@@ -188,7 +339,16 @@ pub async fn change_role(
     Ok(Json(expected!(state.link.command(actor, action).await, Came::Done)))
 }
 
-/// `DELETE /v1/rooms/{room}/members/{user}`: with oneself, leaving.
+/// Removes a member, or leaves
+///
+/// Moderators and above remove members of a lower role. Everybody may remove
+/// themselves: the highest of the others follows an owner who leaves.
+#[utoipa::path(
+    delete, path = "/v1/rooms/{room}/members/{user}", operation_id = "removeMember", tag = tag::MEMBERS,
+    params(InRoom, OfUser),
+    responses((status = 200, description = "They are no member.", body = wire::Done, example = json!({}))),
+    extensions(("x-error-codes" = json!(refusals![NotMember, NotFound, Forbidden, Conflict]))),
+)]
 pub async fn remove_member(
     State(state): Shared,
     Caller(actor): Caller,

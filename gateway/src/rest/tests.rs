@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
+use axum::routing::get;
 use http::{Request, Response};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
