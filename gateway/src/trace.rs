@@ -49,7 +49,9 @@ impl Tracer {
         action: &command::Action,
         done: Completion,
     ) -> (Option<proto::node::Trace>, Completion) {
-        let Some(spans) = self.draw().cloned() else { return (None, done) };
+        // Presence's own bookkeeping is nobody's command.
+        let by_client = |_: &&_| !matches!(action, command::Action::RecordLastSeen(_));
+        let Some(spans) = self.draw().filter(by_client).cloned() else { return (None, done) };
         let context = TraceContext { trace: Uuid::new_v4().into_bytes(), span: span_id() };
         let room = room_of(action).unwrap_or_default().to_owned();
         let since = Instant::now();
