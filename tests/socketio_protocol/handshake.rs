@@ -116,19 +116,19 @@ async fn s2_a_token_in_the_query_is_refused() {
 async fn s18_a_session_is_bound_to_the_token_that_it_began_with() {
     let system = standalone(&[]).await;
     let server = Server::of(&system, 0);
-    let as_user =
-        |method: Method, more: &str, user: &str| server.request(method, more).bearer_auth(system.token(user));
-    let open = send(as_user(Method::GET, "", "ana")).await;
+    let (ana, eve) = (system.token("ana"), system.token("eve"));
+    let as_user = |method, more: &str, token: &str| server.request(method, more).bearer_auth(token);
+    let open = send(as_user(Method::GET, "", &ana)).await;
     let sid = opened(&open.body)["sid"].as_str().expect("an id").to_owned();
     let more = format!("&sid={sid}");
-    assert!(send(as_user(Method::GET, &more, "eve")).await.is(403, 4));
-    assert!(send(as_user(Method::POST, &more, "eve").body("41")).await.is(403, 4));
-    let header = format!("Authorization: Bearer {}", system.token("eve"));
+    assert!(send(as_user(Method::GET, &more, &eve)).await.is(403, 4));
+    assert!(send(as_user(Method::POST, &more, &eve).body("41")).await.is(403, 4));
+    let header = format!("Authorization: Bearer {eve}");
     let refused = Line::connect_with(&server, &more, &[&header]).await.err();
     assert_eq!(refused.map(|(status, _)| status), Some(403));
-    let connected = send(as_user(Method::POST, &more, "ana").body("40")).await;
+    let connected = send(as_user(Method::POST, &more, &ana).body("40")).await;
     assert_eq!(connected.body, "ok");
-    let polled = send(as_user(Method::GET, &more, "ana")).await;
+    let polled = send(as_user(Method::GET, &more, &ana)).await;
     assert!(polled.body.starts_with("40{"), "the header's token is enough: {polled:?}");
 }
 
