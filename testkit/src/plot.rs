@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+/// For the page's title.
+const HEAD: f64 = 64.0;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 270.0;
 /// Around the area of the lines: for the title and legend, and the axes' numbers.
@@ -27,7 +29,7 @@ pub struct Chart {
     pub unit: String,
     /// The lines.
     pub series: Vec<Series>,
-    /// Times in which something was the case, shown as shaded areas.
+    /// Times in which something was the case, shown as shaded areas with numbers.
     pub spans: Vec<Span>,
     /// Values to compare with, shown as dashed lines.
     pub limits: Vec<(String, f64)>,
@@ -53,11 +55,14 @@ pub struct Span {
     pub to: f64,
 }
 
-/// All charts on one page, with the same time axis.
+/// All charts on one page, with the same time axis. What the numbers of the
+/// first one's spans mean stands below the title.
 pub fn page(title: &str, charts: &[Chart]) -> String {
     let columns = COLUMNS.min(charts.len().max(1));
     let rows = charts.len().div_ceil(columns);
-    let (width, height) = (WIDTH * columns as f64, HEIGHT * rows as f64 + 44.0);
+    let (width, height) = (WIDTH * columns as f64, HEIGHT * rows as f64 + HEAD);
+    let spans = charts.first().map_or(&[][..], |chart| &chart.spans).iter().enumerate();
+    let spans: Vec<_> = spans.map(|(number, span)| format!("{}: {}", number + 1, span.name)).collect();
     let times = || charts.iter().flat_map(|chart| &chart.series).flat_map(|series| &series.points);
     let end = times().map(|(at, _)| *at).fold(1.0, f64::max);
     let mut svg = String::new();
@@ -67,13 +72,15 @@ pub fn page(title: &str, charts: &[Chart]) -> String {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" font-family=\"system-ui, sans-serif\" font-size=\"11\" fill=\"#333\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-             <text x=\"16\" y=\"28\" font-size=\"18\" font-weight=\"600\">{}</text>\n",
-            escaped(title)
+             <text x=\"16\" y=\"28\" font-size=\"18\" font-weight=\"600\">{}</text>\n\
+             <text x=\"16\" y=\"46\" fill=\"#777\">{}</text>\n",
+            escaped(title),
+            escaped(&spans.join(" · "))
         ),
     );
     for (number, chart) in charts.iter().enumerate() {
         let x = WIDTH * (number % columns) as f64;
-        let y = 44.0 + HEIGHT * (number / columns) as f64;
+        let y = HEAD + HEIGHT * (number / columns) as f64;
         draw(&mut svg, format_args!("<g transform=\"translate({x} {y})\">\n"));
         chart.draw(&mut svg, end);
         svg.push_str("</g>\n");
@@ -108,7 +115,7 @@ impl Chart {
             let (left, width) = (x(*from), (x(*to) - x(*from)).max(1.0));
             // One beside the other can be told apart.
             let opacity = [0.06, 0.14][number % 2];
-            let name = escaped(name);
+            let name = format!("{}: {}", number + 1, escaped(name));
             draw(
                 svg,
                 format_args!(
@@ -116,15 +123,11 @@ impl Chart {
                      opacity=\"{opacity}\"><title>{name}</title></rect>\n"
                 ),
             );
-            if width > LETTER * name.chars().count() as f64 {
-                let (x, y) = (left + 3.0, TOP + 10.0);
-                draw(
-                    svg,
-                    format_args!(
-                        "<text x=\"{x:.1}\" y=\"{y}\" font-size=\"9\" fill=\"#777\">{name}</text>\n"
-                    ),
-                );
-            }
+            let (x, y, number) = (left + 2.0, TOP + 9.0, number + 1);
+            draw(
+                svg,
+                format_args!("<text x=\"{x:.1}\" y=\"{y}\" font-size=\"9\" fill=\"#777\">{number}</text>\n"),
+            );
         }
         for tick in 0..=(top / step).round() as u32 {
             let value = f64::from(tick) * step;

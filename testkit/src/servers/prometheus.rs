@@ -193,7 +193,7 @@ scrape_configs:
     #[test]
     fn a_job_that_one_side_does_not_know_is_an_error() {
         let some = ("gateway", vec![]);
-        assert!(adapted(CONFIG, &[some.clone()], Duration::from_secs(1)).is_err());
+        assert!(adapted(CONFIG, std::slice::from_ref(&some), Duration::from_secs(1)).is_err());
         let jobs = [some, ("dispatcher", vec![]), ("web", vec![])];
         assert!(adapted(CONFIG, &jobs, Duration::from_secs(1)).is_err());
     }

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
+use futures_util::future::join_all;
 use proto::{CloseCode, Encoding};
 use testkit::client::{Client, ConnectError, ConnectOptions};
 use testkit::cluster::System;
@@ -21,10 +22,12 @@ const SEEN: Duration = Duration::from_secs(60);
 const SOME: usize = 150;
 /// More than the crowd needs, and soon reached.
 const MAX_CONNECTIONS: usize = 120;
-/// More than a presence grace or a batch of history needs, and soon reached.
+/// More than a page of history needs, and soon reached.
 const MAX_OUTBOUND: &str = "128KiB";
-/// As large as a text may be.
+/// Nearly as large as a text may be.
 const LONG_TEXT: usize = 12 * 1024;
+/// Long texts on the way at once.
+const AT_ONCE: usize = 16;
 
 /// Limits that can be reached in seconds.
 pub fn settings() -> Vec<(String, String)> {
@@ -60,6 +63,9 @@ impl<'a> Course<'a> {
 
     /// All faults, one after the other; when each was.
     pub async fn run(mut self) -> anyhow::Result<Vec<Span>> {
+        // It takes seconds until it scrapes for the first time.
+        let nodes = self.system.gateways().len() + self.system.dispatchers().len();
+        self.seen(&format!("sum(up) == {nodes}")).await?;
         load::everything_once(self.system).await?;
         self.calm().await?;
         self.restarts().await?;
@@ -154,14 +160,14 @@ impl<'a> Course<'a> {
                 _ => None,
             });
         turned_away.await?;
-        self.seen(r#"carillon_dispatcher_commands_total{result="unavailable"}"#).await?;
+        self.seen(r#"carillon_dispatcher_commands_total{result="unavailable"} > 0"#).await?;
         self.system.postgres().start().await?;
         self.calm().await?;
         self.note("PostgreSQL is away", from);
         self.calm().await
     }
 
-    /// More connections than a gateway takes.
+    /// More connections than a gateway takes, none of which says who it is.
     async fn full(&mut self) -> anyhow::Result<()> {
         let from = unix_now();
         let url = self.system.gateway(1).url();
@@ -174,7 +180,8 @@ impl<'a> Course<'a> {
                 Err(error) => return Err(error).context("fill a gateway"),
             }
         }
-        self.seen(r#"carillon_gateway_handshakes_refused_total{reason="full"}"#).await?;
+        self.seen(r#"carillon_gateway_handshakes_refused_total{reason="full"} > 0"#).await?;
+        self.seen(r#"carillon_gateway_closes_total{code="auth_timeout"} > 0"#).await?;
         self.note("a gateway is full", from);
         Ok(())
     }
@@ -191,9 +198,9 @@ impl<'a> Course<'a> {
         eve.set_reading(false);
         let text = "x".repeat(LONG_TEXT);
         let closed = try_eventually("a slow reader to be closed", SEEN, async || {
-            // Refused or not: the next one makes up for it.
-            let _ = ana.send(&room, &text).await;
-            self.value_now(r#"carillon_gateway_closes_total{code="slow_reader"}"#).await
+            // Refused or not: the next ones make up for it.
+            join_all((0..AT_ONCE).map(|_| ana.send(&room, &text))).await;
+            self.value_now(r#"carillon_gateway_closes_total{code="slow_reader"} > 0"#).await
         });
         closed.await?;
         self.note("a client reads nothing", from);

@@ -12,6 +12,7 @@ use testkit::balancer::Balancer;
 use testkit::cluster::{ClusterOptions, Node, SECRET, System, binary};
 use testkit::servers::{self, PostgresOptions, PrometheusServer};
 use testkit::token::{TokenOptions, mint};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod check;
 mod faults;
@@ -77,14 +78,35 @@ async fn main() -> anyhow::Result<()> {
         (Some(folder), Some(prometheus)) => {
             check::run(&system, prometheus, &cli.deploy.join("grafana/dashboards"), folder).await
         }
-        _ => tokio::signal::ctrl_c().await.context("wait for Ctrl-C"),
+        _ => Signals::new()?.next().await,
     };
     println!("stopping; Ctrl-C again ends everything at once");
+    let mut again = Signals::new()?;
     tokio::select! {
         () = stop(&system) => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = again.next() => {}
     }
     outcome
+}
+
+/// What asks a program to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            taken = self.interrupt.recv() => taken,
+            taken = self.terminate.recv() => taken,
+        }
+        .context("no more signals")
+    }
 }
 
 async fn start(cli: &Cli) -> anyhow::Result<System> {
@@ -137,9 +159,12 @@ fn addresses(system: &System, balancer: &Balancer, prometheus: Option<&Prometheu
         lines.push(format!("{:<14} {}/alerts", "Prometheus", prometheus.url()));
     }
     let targets = system.gateway_urls().join(",");
+    let nodes = system.gateways().iter().chain(system.dispatchers());
+    let admin: Vec<_> = nodes.map(|node| node.admin().base().trim_start_matches("http://")).collect();
+    let admin = admin.join(" ");
     lines.push(format!(
         "\nLoad:  carillon-loadtest --secret \"{SECRET}\" --target {targets}\n\
-         Watch: carillon top --help\n\
+         Watch: carillon top {admin}\n\
          The balancer spreads TCP connections. Socket.IO's long-polling needs one gateway for a session: \
          give its clients a gateway's own address.\n\
          Ctrl-C stops everything: gateways drain, dispatchers finish, then the servers end."

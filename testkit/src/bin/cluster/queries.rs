@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::servers::PrometheusServer;
 
 /// What Grafana makes of the variable: a few scrapes of the check.
-const RATE_INTERVAL: &str = "10s";
+const RATE_INTERVAL: &str = "5s";
 
 /// What a query is for, which says what it has to come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,7 +42,7 @@ pub async fn draw(
 /// What Grafana's units are called by people.
 fn unit(unit: &str) -> String {
     let name = match unit {
-        "ops" => "per second",
+        "ops" | "cps" => "per second",
         "Bps" => "bytes per second",
         "s" => "seconds",
         "percentunit" => "share",
