@@ -6,6 +6,9 @@ use metrics::{
 };
 use proto::CloseCode;
 
+const CLOSES: &str = "carillon_gateway_closes_total";
+const REFUSED: &str = "carillon_gateway_handshakes_refused_total";
+
 /// Handles to the metrics of the busy paths.
 pub struct Metrics {
     /// Frames handed to clients' queues: changes and ephemeral events.
@@ -50,8 +53,19 @@ pub struct Metrics {
     pub dispatchers: Gauge,
 }
 
+/// Why handshakes are refused.
+const REFUSALS: [&str; 5] = ["engine", "full", "handshake", "origin", "token"];
+
 impl Default for Metrics {
     fn default() -> Self {
+        // From zero on: a series that begins with its first event hides that from
+        // every rate and increase, and with it a first wave of closes or refusals.
+        for code in CloseCode::ALL {
+            counter!(CLOSES, "code" => code.name()).increment(0);
+        }
+        for reason in REFUSALS {
+            counter!(REFUSED, "reason" => reason).increment(0);
+        }
         Self {
             deliveries: counter!("carillon_gateway_deliveries_total"),
             hints_dropped: counter!("carillon_gateway_hints_dropped_total"),
@@ -79,12 +93,13 @@ impl Default for Metrics {
 
 /// A connection was closed by this side, or went away.
 pub fn closed(code: CloseCode) {
-    counter!("carillon_gateway_closes_total", "code" => code.name()).increment(1);
+    counter!(CLOSES, "code" => code.name()).increment(1);
 }
 
 /// A handshake was refused.
 pub fn refused(reason: &'static str) {
-    counter!("carillon_gateway_handshakes_refused_total", "reason" => reason).increment(1);
+    debug_assert!(REFUSALS.contains(&reason), "{reason} is not in the list");
+    counter!(REFUSED, "reason" => reason).increment(1);
 }
 
 /// A request of a polling session that another gateway has was relayed to it.
@@ -116,11 +131,8 @@ pub fn describe() {
             "Commands without an outcome in time, answered with timeout.",
         ),
         ("carillon_gateway_commands_rerouted_total", "Commands sent again to another dispatcher."),
-        ("carillon_gateway_closes_total", "Connections closed, by code."),
-        (
-            "carillon_gateway_handshakes_refused_total",
-            "Handshakes and requests of polling sessions refused, by reason.",
-        ),
+        (CLOSES, "Connections closed, by code."),
+        (REFUSED, "Handshakes and requests of polling sessions refused, by reason."),
         (
             "carillon_gateway_relayed_requests_total",
             "Requests of polling sessions relayed to the gateway that has them, by outcome.",

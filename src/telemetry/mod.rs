@@ -97,7 +97,11 @@ impl Metrics {
 
     fn render(&self) -> String {
         self.process.collect();
-        self.recorder.render()
+        // The recorder's counters are whole numbers, and whole seconds of processor
+        // time say nothing about a short time: it is kept as a gauge, and is none.
+        let (gauge, counter) =
+            ("# TYPE process_cpu_seconds_total gauge", "# TYPE process_cpu_seconds_total counter");
+        self.recorder.render().replacen(gauge, counter, 1)
     }
 }
 
