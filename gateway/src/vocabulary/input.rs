@@ -231,11 +231,11 @@ impl Reader<'_> {
     }
 
     fn create_room(&self) -> Result<Ask> {
-        let users = self.users(Input::Users)?;
+        let (kind, users) = (self.kind()?, self.users(Input::Users)?);
         let missing = || self.invalid(Input::Users, "is missing");
         // Nothing at all asks for nothing; a group of one says so with an empty list.
         self.get(Input::Users).ok_or_else(missing)?;
-        let kind = match self.kind()? {
+        let kind = match kind {
             Some(RoomKind::Direct) | None if users.is_empty() => return Err(missing()),
             Some(kind) => kind,
             None if users.len() == 1 => RoomKind::Direct,

@@ -19,6 +19,8 @@ use http::Method;
 use proto::v1::{self, MessageType, RoomKind};
 use proto::{RoomId, UserId};
 
+#[cfg(test)]
+mod docs_tests;
 pub mod input;
 #[cfg(test)]
 mod input_tests;

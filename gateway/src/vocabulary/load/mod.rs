@@ -33,6 +33,25 @@ pub const SHIPPED: [(&str, &str); 5] = [
     ("conversations", include_str!("../../../vocabularies/conversations.toml")),
 ];
 
+/// What may stand in each table of a file.
+pub(super) const ROOT_KEYS: [&str; 11] = [
+    "name",
+    "guests",
+    "late_token",
+    "typing_expiry",
+    "times",
+    "roles",
+    "rooms",
+    "shape",
+    "client",
+    "server",
+    "rest",
+];
+pub(super) const ROOMS_KEYS: [&str; 3] = ["hear", "fixed", "pair"];
+pub(super) const CLIENT_KEYS: [&str; 7] = ["do", "with", "set", "answer", "ack", "history", "announce"];
+pub(super) const REST_KEYS: [&str; 7] = ["route", "do", "with", "set", "status", "answer", "guests"];
+pub(super) const EMIT_KEYS: [&str; 3] = ["event", "payload", "to"];
+
 /// A mistake in a vocabulary file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -73,22 +92,7 @@ impl Vocabulary {
 
 impl Loader<'_> {
     fn vocabulary(&mut self, root: Table<'_>) -> Vocabulary {
-        self.known(
-            root,
-            &[
-                "name",
-                "guests",
-                "late_token",
-                "typing_expiry",
-                "times",
-                "roles",
-                "rooms",
-                "shape",
-                "client",
-                "server",
-                "rest",
-            ],
-        );
+        self.known(root, &ROOT_KEYS);
         if root.get("name").is_none() {
             self.mistake(0, "`name` is missing");
         }
@@ -150,7 +154,7 @@ impl Loader<'_> {
     fn rooms(&mut self, root: Table<'_>) -> Rooms {
         let mut rooms = Rooms { hear_all: false, fixed: None, pair: None };
         let Some(table) = self.table(root, "rooms") else { return rooms };
-        self.known(table, &["hear", "fixed", "pair"]);
+        self.known(table, &ROOMS_KEYS);
         match table.get("hear").map(|item| (item.as_str(), item)) {
             None | Some((Some("joined"), _)) => {}
             Some((Some("all"), _)) => rooms.hear_all = true,
@@ -200,7 +204,7 @@ impl Loader<'_> {
         for (name, item) in table.iter() {
             let at = start_of_key(table, name, item);
             let Some(event) = self.as_table(item, name) else { continue };
-            self.known(event, &["do", "with", "set", "answer", "ack", "history", "announce"]);
+            self.known(event, &CLIENT_KEYS);
             self.not_reserved(name, at);
             let Some(action) = self.action(event, at, true) else { continue };
             let inputs = self.inputs(event, &action, rooms, at);
@@ -252,7 +256,7 @@ impl Loader<'_> {
 
     fn emit(&mut self, item: &Item, shapes: &Shapes, known: &Known) -> Option<Emit> {
         let table = self.as_table(item, "an event")?;
-        self.known(table, &["event", "payload", "to"]);
+        self.known(table, &EMIT_KEYS);
         let event = self.text_of(table, "event");
         match &event {
             Some(event) => self.not_reserved(event, start(table.get("event"))),

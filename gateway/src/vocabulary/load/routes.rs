@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use toml_edit::Item;
 
+use super::REST_KEYS;
 use super::toml::{Loader, Table, start};
 use crate::vocabulary::input::{Input, Inputs, Source};
 use crate::vocabulary::shape::{Known, Shapes};
@@ -35,7 +36,7 @@ impl Loader<'_> {
         };
         for table in tables.iter() {
             let at = table.span().map_or(0, |span| span.start);
-            self.known(table, &["route", "do", "with", "set", "status", "answer", "guests"]);
+            self.known(table, &REST_KEYS);
             let named = self.route(table, at);
             let action = self.action(table, at, false);
             let (Some((method, path)), Some(action)) = (named, action) else { continue };
