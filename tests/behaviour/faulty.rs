@@ -9,7 +9,7 @@ use bus::local::{Faults, LocalBroker, LocalPresence};
 use dispatcher::Dispatcher;
 use dispatcher::store::{Store, sqlite};
 use gateway::auth::{Authenticator, Keys};
-use gateway::{Deps, Endpoints, Gateway};
+use gateway::{Deps, Endpoints, Gateway, Vocabulary};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tempfile::TempDir;
 use testkit::cluster::SECRET;
@@ -81,11 +81,15 @@ impl Faulty {
                 match never {}
             });
         let authenticator = Authenticator::new(Keys::Hs256(SECRET.into())).expect("a key");
+        let vocabulary = Vocabulary::shipped("sessions").expect("it ships");
+        let vocabulary = Vocabulary::parse(vocabulary).expect("it is right");
         let deps = Deps {
             broker,
             presence: Arc::new(LocalPresence::new("composed", PresenceTimes::default())),
             dispatchers: Endpoints::Local(BoxCloneSyncService::new(service)),
             authenticator: Arc::new(authenticator),
+            vocabulary: Arc::new(vocabulary),
+            spans: None,
         };
         let gateway = Gateway::start(deps, gateway::Settings::default()).await.expect("a gateway");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
