@@ -4,7 +4,11 @@
 import http from "node:http";
 import net from "node:net";
 
-const listen = (server) => new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+/** Listens as long as the script has something else to do. */
+async function listen(server) {
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.unref();
+}
 
 /** Passes connections on to the first gateway that takes them. */
 export class Balancer {

@@ -41,7 +41,11 @@ export async function finish() {
   await step("every connection has lived to the end, on its transport", () => {
     for (const user of users.filter((user) => !user.left)) user.assertTransport();
   });
-  process.exit(0);
+  // Node.js ends when every client has said goodbye, so that the next script
+  // finds none of them.
+  for (const user of users) user.leave();
+  process.stdin.destroy();
+  setTimeout(() => process.exit(0), PATIENCE).unref();
 }
 
 const answers = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
