@@ -78,7 +78,7 @@ fn requests(channel: &mut Channel) {
             key: key.clone(),
             name: kind.to_owned(),
             summary: asks.summary.to_owned(),
-            payload: payload("ClientFrame", kind, &[]),
+            payload: payload("ClientFrame", kind, &["id"], &[]),
             examples: shown,
             wire: "x-protobuf",
         });
@@ -103,15 +103,17 @@ fn bodies(channel: &mut Channel) {
         }
         let (summary, part) = said.unwrap_or_else(|| panic!("there is no example of the frame {kind}"));
         let key = format!("server.{kind}");
-        let needed: &[&str] = match part {
-            Part::Answer | Part::Ephemeral => &[],
-            Part::Delivery => &["seq", "cursor"],
+        // What stands around it; some ephemeral kinds are answers, too.
+        let (around, needed): (&[&str], &[&str]) = match part {
+            Part::Answer => (&["re"], &[]),
+            Part::Delivery => (&["room", "seq", "cursor"], &["seq", "cursor"]),
+            Part::Ephemeral => (&["re", "room"], &[]),
         };
         channel.message(Message {
             key: key.clone(),
             name: kind.to_owned(),
             summary: summary.to_owned(),
-            payload: payload("ServerFrame", kind, needed),
+            payload: payload("ServerFrame", kind, around, needed),
             examples: shown,
             wire: "x-protobuf",
         });
@@ -139,15 +141,11 @@ fn bodies(channel: &mut Channel) {
     channel.sends("refuse", refuses, &["server.error".to_owned()]);
 }
 
-/// A frame of one kind.
-fn payload(frame: &str, kind: &str, needed: &[&str]) -> Value {
-    let whole = schema::known(frame).unwrap_or_else(|| panic!("{frame} has a schema"));
-    let kinds = schema::kinds(frame);
-    let fields = whole["properties"].as_object().into_iter().flatten();
-    let fields: Map<String, Value> = fields
-        .filter(|(name, _)| *name == kind || !kinds.contains(&name.as_str()))
-        .map(|(name, schema)| (name.clone(), schema.clone()))
-        .collect();
+/// A frame of one kind, with these fields around it, some of which are needed.
+fn payload(frame: &str, kind: &str, around: &[&str], needed: &[&str]) -> Value {
+    let whole = &schema::known(frame).unwrap_or_else(|| panic!("{frame} has a schema"))["properties"];
+    let fields = around.iter().copied().chain([kind]);
+    let fields: Map<String, Value> = fields.map(|name| (name.to_owned(), whole[name].clone())).collect();
     let needed: Vec<&str> = needed.iter().copied().chain([kind]).collect();
     json!({ "type": "object", "properties": fields, "required": needed })
 }

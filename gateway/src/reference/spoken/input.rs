@@ -103,9 +103,10 @@ fn object(parts: &[Part<'_>], action: &Action) -> Value {
         let paths: Vec<_> = part.paths.iter().filter(|path| !path.is_empty()).collect();
         for path in &paths {
             let mut schema = one(part.input, action);
-            if schema.get("$ref").is_none() {
-                schema["description"] = about(part.input).into();
+            if schema.get("$ref").is_some() {
+                schema = json!({ "allOf": [schema] });
             }
+            schema["description"] = about(part.input).into();
             declare(&mut object, path, schema, part.needed && paths.len() == 1);
         }
         if part.needed && paths.len() > 1 {
