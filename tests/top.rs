@@ -64,7 +64,7 @@ fn assert_lively(total: &Value) {
     {
         assert!(figure(total, half) > 0.0 && figure(total, half) <= figure(total, nearly_all), "{total:#}");
     }
-    assert!(figure(total, "memoryBytes") > 1e6);
+    assert!(figure(total, "memoryBytes") > 1e6 && figure(total, "processors") > 0.0);
     assert_eq!(figure(total, "slowReadersPerSecond"), 0.0);
     assert_eq!(total["brokerUp"], true);
 }

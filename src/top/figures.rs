@@ -105,7 +105,7 @@ impl Figures {
             waiting: add(in_flight, in_lanes),
             evictions: of_gateway(period.rate("carillon_gateway_closes_total", &[("code", "slow_reader")])),
             memory: after.sum("process_resident_memory_bytes"),
-            processors: None,
+            processors: period.rate("process_cpu_seconds_total", &[]),
             broker: after.sum("carillon_broker_link_up"),
             presence: after.sum("carillon_presence_link_up"),
         }
@@ -115,9 +115,8 @@ impl Figures {
     pub fn total<'a>(nodes: impl Iterator<Item = &'a Self>) -> Self {
         let mut total = Self::default();
         for node in nodes {
-            let Self { answers, commits, .. } = node;
-            total.answers.add(answers);
-            total.commits.add(commits);
+            total.answers.add(&node.answers);
+            total.commits.add(&node.commits);
             for (sum, part) in [
                 (&mut total.connections, node.connections),
                 (&mut total.frames, node.frames),
@@ -138,12 +137,6 @@ impl Figures {
         }
         total
     }
-}
-
-/// Processors that were busy between two readings. The nodes count whole
-/// seconds, so that a short time says nothing.
-pub fn processors(before: &Reading, after: &Reading) -> Option<f64> {
-    Period::new(Some(before), after).rate("process_cpu_seconds_total", &[])
 }
 
 fn add(one: Option<f64>, other: Option<f64>) -> Option<f64> {
@@ -209,12 +202,13 @@ mod tests {
     #[test]
     fn rates_are_of_the_time_between() {
         let after = format!(
-            "{GATEWAY}carillon_gateway_deliveries_total 150\ncarillon_gateway_commands_in_flight 3\n\
+            "{GATEWAY}carillon_gateway_deliveries_total 150\ncarillon_gateway_commands_in_flight 3\nprocess_cpu_seconds_total 0.25\n\
              carillon_gateway_closes_total{{code=\"slow_reader\"}} 4\ncarillon_gateway_closes_total{{code=\"normal\"}} 9\n"
         );
         let figures = figures(&format!("{GATEWAY}carillon_gateway_deliveries_total 50\n"), &after);
         assert_eq!((figures.connections, figures.deliveries), (Some(7.0), Some(50.0)));
         assert_eq!(figures.evictions, Some(2.0), "a counter that appears was zero");
+        assert_eq!(figures.processors, Some(0.125), "seconds of it in a second");
         assert_eq!(figures.frames, Some(0.0), "a counter that is not there is zero");
         assert_eq!((figures.sends, figures.waiting), (None, Some(3.0)), "a gateway stores nothing");
     }
@@ -301,12 +295,5 @@ mod tests {
         assert_eq!((total.broker, total.presence), (Some(0.0), None), "a link is up where all are");
         assert_eq!(total.commits, times([1.0, 2.0, 3.0]));
         assert_eq!(Figures::total([].into_iter()), Figures::default());
-    }
-
-    #[test]
-    fn processors_are_seconds_per_second() {
-        let pages = ["process_cpu_seconds_total 3\n", "process_cpu_seconds_total 13\n"];
-        let readings = readings(&pages, 20);
-        assert_eq!(processors(&readings[0], &readings[1]), Some(0.5));
     }
 }

@@ -1,23 +1,20 @@
 //! The nodes, round after round: what was read before, and what it makes with
 //! what is read now.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::exposition::Reading;
-use super::figures::{Figures, processors};
+use super::figures::Figures;
 use super::target::{Address, Target};
 
 /// How often names are asked for, as gateways do for dispatchers.
 const RESOLVE: Duration = Duration::from_secs(5);
 /// A node that hangs holds up the round for at most this long.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// Less time than that says nothing of a counter in whole seconds.
-const SHORTEST_FOR_PROCESSORS: Duration = Duration::from_secs(5);
-const LONGEST_FOR_PROCESSORS: Duration = Duration::from_secs(20);
 
 /// A node as it was in a round.
 #[derive(Debug, Clone)]
@@ -78,8 +75,6 @@ struct Name {
 struct Known {
     target: Target,
     last: Option<Reading>,
-    /// A few, oldest first.
-    earlier: VecDeque<Reading>,
 }
 
 impl Watch {
@@ -149,7 +144,7 @@ impl Watch {
                 }
                 match Target::new(&name.address, *at, self.timeout) {
                     Ok(target) => {
-                        self.known.insert(*at, Known { target, last: None, earlier: VecDeque::new() });
+                        self.known.insert(*at, Known { target, last: None });
                     }
                     Err(error) => name.error = Some(format!("{error:#}")),
                 }
@@ -163,24 +158,9 @@ impl Known {
     fn take(&mut self, reading: Reading) -> Seen {
         let said = |label| reading.label("carillon_build_info", label).unwrap_or("?").to_owned();
         let figures = Figures::between(self.last.as_ref(), &reading);
-        let figures = Figures { processors: self.processors(&reading), ..figures };
         let seen = Seen { role: said("role"), version: said("version"), figures };
         self.last = Some(reading);
         seen
-    }
-
-    fn processors(&mut self, reading: &Reading) -> Option<f64> {
-        let age = |earlier: &Reading| reading.at.saturating_duration_since(earlier.at);
-        let old_enough = |earlier: &&Reading| age(earlier) >= SHORTEST_FOR_PROCESSORS;
-        let busy = self.earlier.front().filter(old_enough).and_then(|earlier| processors(earlier, reading));
-        while self.earlier.get(1).is_some_and(|second| age(second) >= LONGEST_FOR_PROCESSORS) {
-            self.earlier.pop_front();
-        }
-        // One for each second will do.
-        if self.earlier.back().is_none_or(|last| age(last) >= Duration::from_secs(1)) {
-            self.earlier.push_back(reading.clone());
-        }
-        busy
     }
 }
 
@@ -249,24 +229,5 @@ mod tests {
             assert!(reason(node).contains(why), "{node:?}");
         }
         assert_eq!(reason(&watch.round().await.nodes[0]), "no answer within 500ms", "it hangs now");
-    }
-
-    #[test]
-    fn processors_need_some_seconds() {
-        let start = Instant::now();
-        let target = Target::new(&"127.0.0.1:1".parse().unwrap(), "127.0.0.1:1".parse().unwrap(), RESOLVE);
-        let mut known = Known { target: target.unwrap(), last: None, earlier: VecDeque::new() };
-        let mut busy = |second: u64| {
-            let page = format!("process_cpu_seconds_total {}\n", second / 2);
-            let reading = Reading::parse(&page, start + Duration::from_secs(second)).unwrap();
-            known.take(reading).figures.processors
-        };
-        assert_eq!([0, 1, 4].map(&mut busy), [None; 3]);
-        assert_eq!(busy(6), Some(0.5));
-        for second in 7..60 {
-            let share = busy(second).unwrap();
-            assert!((share - 0.5).abs() < 0.11, "{second}: {share}");
-        }
-        assert!(known.earlier.len() <= 23, "{}", known.earlier.len());
     }
 }
