@@ -215,6 +215,8 @@ impl Actor {
             // what lies before this one.
             self.held_from = at.seq;
         }
+        // Before it is told so: its next request may be here before this is done.
+        let joined = !more && !renewed && self.listen(feed, &client);
         match answer {
             JoinAnswer::Frame(re, body) => client.send(&ServerFrame::answer(re, body)),
             JoinAnswer::Written(bytes, told) => {
@@ -223,13 +225,15 @@ impl Actor {
                 let _ = told.send(more);
             }
         }
-        let listens = !more && !renewed && self.catch_up(&client, at.seq) && self.listen(feed, &client);
-        if listens {
+        if joined && self.catch_up(&client, at.seq) {
             self.listeners.insert(client.id, Listener { client, after: at.seq });
             // The join's interest becomes the listener's.
             self.joining -= 1;
             self.forget_held();
         } else {
+            if let Some(room) = self.room.as_ref().filter(|_| joined) {
+                client.note_left(room);
+            }
             self.join_ended(effects);
         }
         if more { Todo::default() } else { self.follower.joined(at, now) }
