@@ -298,3 +298,23 @@ fn every_path_of_the_page_is_known_as_our_own() {
         assert!(OWN_PATHS.contains(&path), "{path}");
     }
 }
+
+/// What is taken here, the router takes: it would panic where paths clash.
+#[test]
+fn routes_that_are_right_can_be_routed() {
+    let route = |path: &str, name: &str| {
+        format!("[[rest]]\nroute = \"GET {path}\"\ndo = \"room\"\nwith = {{ room = \"{name}\" }}\n")
+    };
+    let odd =
+        [("/{a}", "a"), ("/{b}/x", "b"), ("/z/{c}", "c"), ("/x/{d}", "d"), ("/x/{e}/y", "e"), ("/x/y", "q")];
+    let odd: String = odd.iter().map(|(path, name)| route(path, name)).collect();
+    let odd = format!("name = \"odd\"\n{odd}[shape.error]\n");
+    for text in SHIPPED.iter().map(|(_, text)| *text).chain([&*odd]) {
+        let vocabulary = Vocabulary::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+        let router = vocabulary.routes.iter().fold(page::router(), |router, route| {
+            let filter = axum::routing::MethodFilter::try_from(route.method.clone()).unwrap();
+            router.route(&route.path, axum::routing::on(filter, async || ()))
+        });
+        assert!(router.has_routes());
+    }
+}
