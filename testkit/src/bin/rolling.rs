@@ -3,6 +3,7 @@
 //! and a summary as JSON. `cargo xtask rolling` builds and runs it.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -48,8 +49,17 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match run(&Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<()> {
     // The processes run in folders of their own.
     let program = std::path::absolute(&cli.program)?;
     let options = ClusterOptions {
@@ -76,14 +86,14 @@ async fn main() -> anyhow::Result<()> {
     let account = crowd.finish(&system).await?;
     drop(system);
 
-    let summary = summary(&cli, &restarts, &account);
+    let summary = summary(cli, &restarts, &account);
     let window = (begin - SECOND.min(begin), end);
     std::fs::create_dir_all(&cli.out)?;
     let write = |name: &str, text: String| {
         let path = cli.out.join(name);
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))
     };
-    write("rolling.svg", chart(&cli, &restarts, &account.returns, window))?;
+    write("rolling.svg", chart(cli, &restarts, &account.returns, window))?;
     write("rolling.json", format!("{summary:#}\n"))?;
     println!("{summary:#}");
     ensure!(account.report.violations.is_empty(), "{}", account.report);

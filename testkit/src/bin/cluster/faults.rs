@@ -116,6 +116,8 @@ impl<'a> Course<'a> {
         let dispatcher = self.system.dispatcher(0);
         let started = format!("process_start_time_seconds{{instance=\"{}\"}}", instance(dispatcher));
         for _ in 0..3 {
+            // It counts in whole seconds: a start within the same one would be none.
+            self.seen(&format!("time() - {started} >= 2")).await?;
             let before = self.value(&started).await?;
             restart(dispatcher, |_| ()).await?;
             self.seen(&format!("{started} != {before}")).await?;

@@ -4,6 +4,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -57,9 +58,18 @@ struct Cli {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    let system = start(&cli).await?;
+async fn main() -> ExitCode {
+    match run(&Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<()> {
+    let system = start(cli).await?;
     let backends = system.gateways().iter().map(|node| node.address().to_owned()).collect();
     let balancer = Balancer::start(("127.0.0.1", cli.port), backends).await.map_err(|error| {
         let taken = error.kind() == ErrorKind::AddrInUse;
