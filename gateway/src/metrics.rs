@@ -54,7 +54,7 @@ pub struct Metrics {
 }
 
 /// Why handshakes are refused.
-const REFUSALS: [&str; 5] = ["engine", "full", "handshake", "origin", "token"];
+const REFUSALS: [&str; 6] = ["engine", "full", "handshake", "origin", "rate", "token"];
 
 impl Default for Metrics {
     fn default() -> Self {
