@@ -19,6 +19,9 @@ const MAX_REFUSED: u32 = 200;
 /// Users asked for in one presence request.
 const MAX_PRESENCE_USERS: usize = 100;
 
+/// Signals with such names come from gateways only.
+const OWN_SIGNALS: &str = "carillon.";
+
 /// What the connection is to do. `re` is the request to answer.
 #[derive(Debug, PartialEq)]
 pub enum Action {
@@ -182,6 +185,9 @@ fn requested(re: u64, request: Request) -> Result<Action, v1::Error> {
         }
         Request::Signal(signal) => {
             text::check_name(&signal.name).map_err(|why| bad_text("name", why))?;
+            if signal.name.starts_with(OWN_SIGNALS) {
+                return Err(ErrorCode::Invalid.with("names that begin with `carillon.` are the server's own"));
+            }
             if !signal.data.is_empty() {
                 text::check_data(&signal.data).map_err(|why| bad_text("data", why))?;
             }
@@ -266,6 +272,7 @@ mod tests {
             (r#"{"id":1,"presence":{}}"#, "invalid"),
             (r#"{"id":1,"presence":{"status":"sleepy"}}"#, "invalid"),
             (r#"{"id":1,"signal":{"room":"r","name":""}}"#, "invalid"),
+            (r#"{"id":1,"signal":{"room":"r","name":"carillon.joined"}}"#, "invalid"),
             (r#"{"id":1,"dance":{}}"#, "malformed"),
             (r#"{"id":1,"#, "malformed"),
         ] {

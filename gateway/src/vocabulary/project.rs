@@ -9,9 +9,9 @@ use crate::socketio::packet;
 use crate::wire::Own;
 
 /// Name of the signal with which a connection tells that it has joined a room.
-pub const JOINED: &str = "joined";
+pub const JOINED: &str = "carillon.joined";
 /// And that it has left it.
-pub const LEFT: &str = "left";
+pub const LEFT: &str = "carillon.left";
 
 /// What comes with such a signal.
 #[derive(Deserialize, Default)]

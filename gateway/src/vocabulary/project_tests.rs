@@ -3,7 +3,7 @@
 use proto::v1::{server_frame::Body, *};
 use serde_json::{Value, json};
 
-use super::Vocabulary;
+use super::{JOINED, LEFT, Vocabulary};
 use super::load::SHIPPED;
 use crate::wire::cut;
 
@@ -200,10 +200,10 @@ fn signals_are_events_of_their_name_and_never_pass_for_others() {
     assert_eq!(signal("wave", "[1]"), [json!(["wave", { "room": "hall", "user": "ana", "data": [1] }])]);
     assert_eq!(signal("a \"b\"", ""), [json!(["a \"b\"", { "room": "hall", "user": "ana", "data": null }])]);
     let shown = json!({ "username": "Ana", "onlineCount": 3 });
-    assert_eq!(signal("joined", r#"{"name":"Ana","online":3}"#), [json!(["user-joined", shown])]);
-    assert_eq!(signal("left", r#"{"name":"Ana","online":3}"#), [json!(["user-left", shown])]);
+    assert_eq!(signal(JOINED, r#"{"name":"Ana","online":3}"#), [json!(["user-joined", shown])]);
+    assert_eq!(signal(LEFT, r#"{"name":"Ana","online":3}"#), [json!(["user-left", shown])]);
     for odd in ["", "7", "{\"online\":-1}", "[[[", "{\"name\":{}}"] {
-        let told = signal("left", odd);
+        let told = signal(LEFT, odd);
         assert_eq!(told, [json!(["user-left", { "username": "", "onlineCount": null }])], "{odd}");
     }
     for taken in ["connect", "disconnect", "error", "message-received", "user-joined", "join-confirmed"] {
