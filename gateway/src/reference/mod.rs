@@ -88,7 +88,7 @@ fn absent() -> Response {
 }
 
 /// Where the vocabulary's document is, below `/asyncapi/`.
-fn file_name(vocabulary: &Vocabulary) -> String {
+pub(crate) fn file_name(vocabulary: &Vocabulary) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' };
     format!("{}.json", vocabulary.name.chars().map(plain).collect::<String>())
 }

@@ -71,6 +71,8 @@ pub fn document(vocabulary: &Vocabulary) -> Value {
     });
     document["components"]["schemas"]["Problem"] =
         serde_json::to_value(Document::schema()).expect("a schema is JSON");
+    let asked = &mut document["paths"]["/asyncapi/{vocabulary}"]["get"]["parameters"][0];
+    asked["example"] = super::file_name(vocabulary).into();
     spoken::add_routes(&mut document, vocabulary);
 
     let mut refusals = Refusals::default();

@@ -12,6 +12,14 @@ struct Part<'a> {
     input: Input,
     paths: &'a [Vec<String>],
     needed: bool,
+    /// Another part does as well.
+    instead: Option<Input>,
+}
+
+impl Part<'_> {
+    fn needed_itself(&self) -> bool {
+        self.needed && self.instead.is_none()
+    }
 }
 
 /// The parts that clients say; the others are the vocabulary's own.
@@ -20,9 +28,13 @@ fn parts<'a>(action: &Action, inputs: &'a Inputs) -> Vec<Part<'a>> {
     let known = |wanted| inputs.0.iter().any(|(input, _)| *input == wanted);
     let parts = inputs.0.iter().filter_map(|(input, source)| match source {
         Source::Paths(paths) => {
-            let elsewhere =
-                *input == Input::Room && known(Input::To) || *input == Input::Text && known(Input::Data);
-            Some(Part { input: *input, paths, needed: needed.contains(input) && !elsewhere })
+            let instead = match input {
+                Input::Room => Some(Input::To),
+                Input::Text => Some(Input::Data),
+                _ => None,
+            };
+            let instead = instead.filter(|other| known(*other));
+            Some(Part { input: *input, paths, needed: needed.contains(input), instead })
         }
         Source::Constant(_) => None,
     });
@@ -70,7 +82,7 @@ pub fn request(
             paths if !in_body => {
                 for path in paths.iter().filter(|path| path.len() == 1) {
                     parameters.push(json!({
-                        "name": path[0], "in": "query", "required": part.needed && paths.len() == 1,
+                        "name": path[0], "in": "query", "required": part.needed_itself() && paths.len() == 1,
                         "description": about(part.input), "schema": one(part.input, action),
                         "example": example_of(part.input, action, path, room),
                     }));
@@ -107,11 +119,14 @@ fn object(parts: &[Part<'_>], action: &Action) -> Value {
                 schema = json!({ "allOf": [schema] });
             }
             schema["description"] = about(part.input).into();
-            declare(&mut object, path, schema, part.needed && paths.len() == 1);
+            declare(&mut object, path, schema, part.needed_itself() && paths.len() == 1);
         }
-        if part.needed && paths.len() > 1 {
-            let one_of_them: Vec<Value> = paths.iter().map(|path| json!({ "required": [path[0]] })).collect();
-            either.push(json!({ "anyOf": one_of_them }));
+        let others = parts.iter().filter(|other| part.instead == Some(other.input));
+        let names =
+            paths.into_iter().chain(others.flat_map(|other| other.paths)).filter_map(|path| path.first());
+        let names: Vec<Value> = names.map(|name| json!({ "required": [name] })).collect();
+        if part.needed && names.len() > 1 {
+            either.push(json!({ "anyOf": names }));
         }
     }
     if !either.is_empty() {
@@ -212,7 +227,7 @@ fn example_of(input: Input, action: &Action, path: &[String], room: &str) -> Val
         Input::Text => "Chapter three tonight?".into(),
         Input::Type => "TEXT".into(),
         Input::Data => json!({ "chapter": 3 }),
-        Input::Key => examples::KEY.into(),
+        Input::Key => "5b0e7d0c".into(),
         Input::Message | Input::Before => examples::MESSAGE.into(),
         Input::Limit => 20.into(),
         Input::Skip => 0.into(),
