@@ -32,7 +32,9 @@ enum Task {
     /// from Debian's packages where that is possible: with apt-get, as root or
     /// with sudo that asks for no password. Servers that already run are left
     /// alone, unless NATS_URL, REDIS_URL and DATABASE_URL name them: then the
-    /// tests use those, and leave out what would break them.
+    /// tests use those, and leave out what would break them. The official Socket.IO
+    /// client comes from npm, once, in the version of tests/socketio/, and lies below
+    /// target/; it needs Node.js 18 or newer.
     ///
     /// The last line is the sum of all tests: "N passed, N failed".
     Test {

@@ -20,6 +20,8 @@ enum Found {
     Server { program: &'static str, variable: &'static str },
     /// A server's program, whatever runs elsewhere.
     Program(&'static str),
+    /// A program that tests run.
+    Tool(&'static str),
     /// A file.
     File(&'static str),
 }
@@ -36,20 +38,24 @@ pub enum Task {
     },
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 7] = [
     Need { package: "nats-server", found: Found::Server { program: "nats-server", variable: "NATS_URL" } },
     Need { package: "redis-server", found: Found::Server { program: "redis-server", variable: "REDIS_URL" } },
     Need { package: "postgresql", found: Found::Server { program: "postgres", variable: "DATABASE_URL" } },
     Need { package: "prometheus", found: Found::Program("prometheus") },
+    Need { package: "nodejs", found: Found::Tool("node") },
+    Need { package: "npm", found: Found::Tool("npm") },
     Need { package: "unicode-data", found: Found::File("/usr/share/unicode/emoji/emoji-test.txt") },
 ];
 
 impl Need {
     fn is_of(&self, task: Task) -> bool {
         match (task, &self.found) {
-            (_, Found::Server { .. }) | (Task::Tests, Found::File(_)) => true,
+            (_, Found::Server { .. }) | (Task::Tests, Found::Tool(_) | Found::File(_)) => true,
             (Task::Cluster { prometheus }, Found::Program(_)) => prometheus,
-            (Task::Tests, Found::Program(_)) | (Task::Cluster { .. }, Found::File(_)) => false,
+            (Task::Tests, Found::Program(_)) | (Task::Cluster { .. }, Found::Tool(_) | Found::File(_)) => {
+                false
+            }
         }
     }
 
@@ -59,7 +65,9 @@ impl Need {
                 env::var_os(variable).is_some_and(|url| !url.is_empty())
                     || folders.iter().any(|folder| folder.join(program).is_file())
             }
-            Found::Program(program) => folders.iter().any(|folder| folder.join(program).is_file()),
+            Found::Program(program) | Found::Tool(program) => {
+                folders.iter().any(|folder| folder.join(program).is_file())
+            }
             Found::File(path) => Path::new(path).is_file(),
         }
     }
@@ -69,7 +77,7 @@ impl Need {
             Found::Server { program, variable } => {
                 format!("{program} (or a server that runs, named in {variable})")
             }
-            Found::Program(path) | Found::File(path) => path.to_owned(),
+            Found::Program(path) | Found::Tool(path) | Found::File(path) => path.to_owned(),
         }
     }
 }
