@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { binary, edge, entrance, inOrder, nonsense } from "./common.mjs";
-import { User, call, finish, given, iso, rest, same, step, text } from "./harness.mjs";
+import { User, call, finish, given, iso, meanwhile, rest, same, step, text } from "./harness.mjs";
 
 const ERROR = { code: text, message: text };
 const ID = given.ids;
@@ -23,6 +23,16 @@ const message = (conversation, sender, content) => ({
 
 await edge(`/messages/${conversationId}`, ERROR);
 await entrance();
+
+meanwhile("typing: hides without renewal", async () => {
+  const ours = between("ida", "otto");
+  const ida = await User.connect("ida", { gateway: 0 });
+  const otto = await User.connect("otto", { gateway: 1 });
+  for (const user of [ida, otto]) await user.done("join_conversation", ours, { conversationId: ours });
+  await ida.done("typing", { conversationId: ours });
+  await otto.hears("user_typing", { conversationId: ours, userId: ID.ida });
+  await otto.hears("user_stop_typing", { conversationId: ours, userId: ID.ida });
+});
 
 const ana = await User.connect("ana", { gateway: 0 });
 const ben = await User.connect("ben", { gateway: 1 });
@@ -94,10 +104,6 @@ await step("typing, stop_typing: user_typing, user_stop_typing to the other", as
   }
   await eve.refused(ERROR, "typing", { conversationId });
   await eve.refused(ERROR, "stop_typing", conversationId);
-  await ana.done("typing", { conversationId });
-  for (const user of [ben, phone]) await user.hears("user_typing", sign);
-  // Without renewal.
-  for (const user of [ben, phone]) await user.hears("user_stop_typing", sign);
   await nothingElse();
 });
 

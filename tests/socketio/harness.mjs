@@ -19,6 +19,7 @@ const TRANSPORTS = {
 };
 
 const users = [];
+const meanwhiles = [];
 
 /** Runs one row of a table; the script ends at the first that fails. */
 export async function step(name, run) {
@@ -36,8 +37,17 @@ export async function step(name, run) {
   }
 }
 
+/**
+ * A row that waits for something to end by itself: it runs beside the others,
+ * with users and rooms of its own.
+ */
+export function meanwhile(name, run) {
+  meanwhiles.push(step(name, run));
+}
+
 /** The end of a script: every client still has the transport that it should have. */
 export async function finish() {
+  await Promise.all(meanwhiles);
   await step("every connection has lived to the end, on its transport", () => {
     for (const user of users.filter((user) => !user.left)) user.assertTransport();
   });

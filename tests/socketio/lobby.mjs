@@ -59,13 +59,11 @@ await step("send-message: empty or over-long: error", async () => {
   for (const content of ["", "  ", "x".repeat(20_000)]) await ana.refused(ERROR, "send-message", { content });
 });
 
-await step("typing: to the others, and it ends by itself", async () => {
+await step("typing: to the others", async () => {
   for (const isTyping of [true, false]) {
     await ana.done("typing", { isTyping });
     await ben.hears("typing", { username: name("ana"), isTyping });
   }
-  await ana.done("typing", { isTyping: true });
-  for (const isTyping of [true, false]) await ben.hears("typing", { username: name("ana"), isTyping });
   ana.assertHeardNothingElse();
   ben.assertHeardNothingElse();
 });
@@ -97,6 +95,12 @@ await step("GET, POST /api/messages: the same messages as over the socket", asyn
     assert.ok([400, 422].includes(refused.status), `${JSON.stringify(body)}: ${refused.status} ${refused.text}`);
     same(refused.body, ERROR);
   }
+});
+
+await step("typing: a sign that is not renewed ends by itself", async () => {
+  await ana.done("typing", { isTyping: true });
+  for (const isTyping of [true, false]) await ben.hears("typing", { username: name("ana"), isTyping });
+  ben.assertHeardNothingElse();
 });
 
 await step("whoever has a token is welcome too, under the token's name", async () => {

@@ -71,12 +71,27 @@ impl Script<'_> {
 
     fn given(&self) -> Value {
         let tag = &uuid::Uuid::new_v4().simple().to_string()[..8];
-        let users = ["ana", "ben", "cleo", "eve", "nora", "zoe"];
+        let users = ["ana", "ben", "cleo", "eve", "ida", "nora", "otto", "zoe"];
         let ids: serde_json::Map<_, _> =
             users.iter().map(|user| ((*user).to_owned(), json!(format!("{user}-{tag}")))).collect();
         let id = |user: &str| ids[user].as_str().unwrap_or_default().to_owned();
         let usual = |user: &str| mint(SECRET, &id(user), user, &TokenOptions::default());
         let expired = TokenOptions { expires_at: Some(now() - 3600), ..TokenOptions::default() };
+        let mut tokens: serde_json::Map<_, _> =
+            users.iter().map(|user| ((*user).to_owned(), json!(usual(user)))).collect();
+        for (name, token) in [
+            // Applications have called these claims otherwise.
+            ("cleo", signed(&json!({ "userId": id("cleo"), "username": "cleo" }))),
+            ("nora", signed(&json!({ "id": id("nora"), "username": "nora" }))),
+            ("service", mint(SECRET, "service", "service", &TokenOptions::service())),
+            (
+                "forged",
+                mint("another key, which is long enough too", &id("ana"), "ana", &TokenOptions::default()),
+            ),
+            ("expired", mint(SECRET, &id("ana"), "ana", &expired)),
+        ] {
+            tokens.insert(name.to_owned(), json!(token));
+        }
         json!({
             "urls": self.urls,
             "transport": self.transport,
@@ -84,18 +99,7 @@ impl Script<'_> {
             "cluster": self.cluster,
             "tag": tag,
             "origin": ORIGIN,
-            "tokens": {
-                "ana": usual("ana"),
-                "ben": usual("ben"),
-                "eve": usual("eve"),
-                "zoe": usual("zoe"),
-                // Applications have called these claims otherwise.
-                "cleo": signed(&json!({ "userId": id("cleo"), "username": "cleo" })),
-                "nora": signed(&json!({ "id": id("nora"), "username": "nora" })),
-                "service": mint(SECRET, "service", "service", &TokenOptions::service()),
-                "forged": mint("another key, which is long enough too", &id("ana"), "ana", &TokenOptions::default()),
-                "expired": mint(SECRET, &id("ana"), "ana", &expired),
-            },
+            "tokens": tokens,
             "ids": ids,
         })
     }

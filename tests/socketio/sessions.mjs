@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { binary, edge, entrance, inOrder, nonsense } from "./common.mjs";
-import { User, call, count, finish, given, iso, rest, same, step, text } from "./harness.mjs";
+import { User, call, count, finish, given, iso, meanwhile, rest, same, step, text } from "./harness.mjs";
 
 const ERROR = { code: text, message: text };
 const ID = given.ids;
@@ -45,16 +45,39 @@ await edge(`${BASE}/sessions`, ERROR);
 await entrance({ mayBeNobody: true });
 
 await step("authenticate: a connection may start without a token and must then authenticate first", async () => {
-  const late = await User.connect("cleo", { auth: {} });
+  const late = await User.connect("eve", { auth: {} });
   assert.equal(await late.refused(ERROR, "send_message", { chatId: "x", content: "x" }), "unauthenticated");
   for (const token of ["nonsense", given.tokens.forged, given.tokens.expired]) {
     await late.refused(ERROR, "authenticate", { token });
   }
   await late.refused(ERROR, "create_chat", { type: "DIRECT", targetUserId: ID.ana });
-  await late.done("authenticate", { token: given.tokens.cleo }, { userId: ID.cleo });
-  await late.hears("authenticated", { userId: ID.cleo });
+  await late.done("authenticate", { token: given.tokens.eve }, { userId: ID.eve });
+  await late.hears("authenticated", { userId: ID.eve });
   await late.refused(ERROR, "authenticate", { token: given.tokens.ana });
   late.leave();
+});
+
+meanwhile("typing_start: a sign that is not renewed stops by itself", async () => {
+  const nora = await User.connect("nora", { gateway: 0 });
+  const zoe = await User.connect("zoe", { gateway: 1 });
+  const { chat } = await nora.ask("create_chat", { type: "DIRECT", targetUserId: ID.zoe });
+  await zoe.hears("chat_created");
+  const sign = (isTyping) => ({ chatId: chat.id, userId: ID.nora, username: "nora", isTyping });
+  await nora.done("typing_start", { chatId: chat.id });
+  await zoe.hears("user_typing", sign(true));
+  await zoe.hears("user_stopped_typing", sign(false));
+});
+
+meanwhile("connecting and leaving: user_online, user_offline with last seen to the others", async () => {
+  const ida = await User.connect("ida", { gateway: 0 });
+  await ida.ask("create_chat", { type: "DIRECT", targetUserId: ID.otto });
+  const presence = (status) => ({ userId: ID.otto, status, lastSeen: maybe(iso) });
+  const ottos = (payload) => payload.userId === ID.otto;
+  const otto = await User.connect("otto", { gateway: 1 });
+  await ida.hears("user_online", presence("online"), ottos);
+  otto.leave();
+  const gone = await ida.hears("user_offline", presence("offline"), ottos);
+  assert.ok(iso(gone.lastSeen));
 });
 
 const ana = await User.connect("ana", { gateway: 0 });
@@ -192,15 +215,11 @@ await step("typing_start, typing_stop, typing_indicator: user_typing, user_stopp
     await ana.done(stop, { chatId: direct, ...inactive });
     await ben.hears("user_stopped_typing", sign(false));
   }
-  await ana.done("typing_start", { chatId: direct });
-  await ben.hears("user_typing", sign(true));
-  // By itself.
-  await ben.hears("user_stopped_typing", sign(false));
   await eve.refused(ERROR, "typing_start", { chatId: direct });
   await nothingElse();
 });
 
-await step("user_online, user_offline, presence_update, and connecting: the same events to the others", async () => {
+await step("user_online, user_offline, presence_update: the same events to the others", async () => {
   const presence = (userId, status) => ({ userId, status, lastSeen: maybe(iso) });
   const is = (status) => (payload) => payload.userId === ID.ben && payload.status === status;
   ana.assertHeardNothingElse(...PRESENCE);
@@ -211,13 +230,7 @@ await step("user_online, user_offline, presence_update, and connecting: the same
   await ben.done("user_online");
   await ana.hears("user_online", presence(ID.ben, "online"), is("online"));
   await ben.refused(ERROR, "presence_update", { status: "floating" });
-  const cleo = await User.connect("cleo", { gateway: 1 });
-  const cleos = (payload) => payload.userId === ID.cleo;
-  await ana.hears("user_online", presence(ID.cleo, "online"), cleos);
-  cleo.leave();
-  const gone = await ana.hears("user_offline", presence(ID.cleo, "offline"), cleos);
-  assert.ok(iso(gone.lastSeen), "with last seen");
-  // Eve has nothing to do with ben and cleo.
+  // Eve has nothing to do with ben.
   await nothingElse();
   eve.assertHeardNothingElse();
 });
@@ -346,12 +359,14 @@ await inOrder(ana, ben, {
 });
 await binary(eve, "send_message", { chatId: withEve, type: "TEXT" }, "content");
 
-const nora = await User.connect("nora");
-const own = (await nora.ask("create_chat", { type: "DIRECT", targetUserId: ID.zoe })).chat.id;
-const { messageId } = await nora.ask("send_message", { chatId: own, content: "x", type: "TEXT" });
-for (const event of ["chat_created", "message_sent", "message_received"]) await nora.hears(event);
-await nonsense(nora, ERROR, [
-  ["authenticate", { token: given.tokens.nora }],
+const late = await User.connect("cleo", { auth: {} });
+await late.done("authenticate", { token: given.tokens.cleo }, { userId: ID.cleo });
+await late.hears("authenticated");
+const own = (await late.ask("create_chat", { type: "DIRECT", targetUserId: "nobody" })).chat.id;
+const { messageId } = await late.ask("send_message", { chatId: own, content: "x", type: "TEXT" });
+for (const event of ["chat_created", "message_sent", "message_received"]) await late.hears(event);
+await nonsense(late, ERROR, [
+  ["authenticate", { token: given.tokens.cleo }],
   ["join_chat", { chatId: own }],
   ["leave_chat", { chatId: own }],
   ["send_message", { chatId: own, content: "x" }, ["type"]],
