@@ -53,7 +53,7 @@ impl Default for Settings {
             allowed_origins: Vec::new(),
             token_in_query: false,
             max_connections: 100_000,
-            connection_rate: 5000,
+            connection_rate: 20_000,
             auth_timeout: Duration::from_secs(10),
             http_timeout: Duration::from_secs(10),
             max_frame_bytes: 64 * 1024,
