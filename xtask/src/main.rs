@@ -9,6 +9,7 @@ mod check;
 mod cluster;
 mod deploy;
 mod needs;
+mod reference;
 mod tests;
 mod versions;
 
@@ -81,6 +82,16 @@ enum Task {
     #[command(after_help = "Examples:\n  cargo xtask cluster --release --gateways 5 --port 9000\n  \
                             cargo xtask cluster --check")]
     Cluster(cluster::Cluster),
+    /// Hold the server's reference against the tools that others read it with.
+    ///
+    /// Installs them, in the versions of xtask/reference/, below target/reference-check/
+    /// from npm (Node.js 20 or newer). Then, for each vocabulary that ships, starts a
+    /// server of its own, takes its documents, and lints them: OpenAPI with redocly,
+    /// AsyncAPI with redocly and spectral. Looks at /docs in Debian's chromium, wide
+    /// and narrow, light and dark: everything that the documents have must be there,
+    /// links must lead somewhere, and nothing may be loaded from outside or said to
+    /// the console. Pictures of it are kept beside the documents.
+    Reference,
     /// Restart every process of a cluster under load, and measure what clients notice.
     ///
     /// Dispatchers first, then gateways, each after the one before is ready, while
@@ -108,6 +119,7 @@ fn main() -> ExitCode {
         Task::Ci => tests::run(true, &[]),
         Task::DeployCheck => deploy::run(),
         Task::Check => check::run(check::Missing::Fails),
+        Task::Reference => reference::run(),
         Task::Cluster(options) => cluster::run(&options),
         Task::Rolling(options) => cluster::run_rolling(&options),
         Task::Versions { revision } => versions::run(revision.as_deref()),
