@@ -17,6 +17,8 @@ const MAX_SENT_KEYS: usize = 256;
 const MAX_MEMBERSHIPS: usize = 1024;
 /// Notifications held until they are asked for; the newest.
 const MAX_HELD: usize = 1000;
+/// Of those listed when they were asked for, the newest: they may still be on their way.
+const MAX_LISTED: usize = 100;
 
 /// What is particular to one Socket.IO client.
 pub struct SocketIoWire {
@@ -37,8 +39,9 @@ struct Notes {
 
 /// How far the client wants notifications.
 enum Notices {
-    /// It hears them.
-    Heard,
+    /// It hears them. Those of these ids it was shown out of the list of unread
+    /// ones, before they came.
+    Heard(Vec<String>),
     /// It has not asked for them. `resumed`: where it left off is known, so that
     /// what is held here is all that it missed.
     Held { resumed: bool, held: Vec<ServerFrame> },
@@ -50,7 +53,8 @@ impl SocketIoWire {
     /// For a client that speaks this vocabulary. `resumed`: it said where it left off.
     pub fn new(vocabulary: Arc<Vocabulary>, resumed: bool, former: Option<String>) -> Self {
         let asks = vocabulary.client.values().any(|event| event.action == Action::Subscribe);
-        let notices = if asks { Notices::Held { resumed, held: Vec::new() } } else { Notices::Heard };
+        let notices =
+            if asks { Notices::Held { resumed, held: Vec::new() } } else { Notices::Heard(Vec::new()) };
         let notes = Notes { sent_keys: Vec::new(), memberships: Vec::new(), notices };
         Self { vocabulary, former, notes: Mutex::new(notes) }
     }
@@ -127,7 +131,12 @@ impl SocketIoWire {
     pub fn notify(&self, frame: ServerFrame, to: &mut Vec<u8>, written: impl FnOnce(&mut Vec<u8>)) {
         let mut notes = self.notes();
         match &mut notes.notices {
-            Notices::Heard => {
+            Notices::Heard(listed) => {
+                if is_of(&frame, listed) {
+                    return;
+                }
+                // They come in order: what is newer than the list is behind all that is in it.
+                *listed = Vec::new();
                 self.vocabulary.project(&frame, to);
                 if !to.is_empty() {
                     written(to);
@@ -147,11 +156,11 @@ impl SocketIoWire {
     pub fn begin_notices(&self, outbound: &Outbound) -> bool {
         let mut notes = self.notes();
         match &mut notes.notices {
-            Notices::Heard | Notices::LookedUp(_) => false,
+            Notices::Heard(_) | Notices::LookedUp(_) => false,
             Notices::Held { resumed: true, held } => {
                 let held = std::mem::take(held);
                 self.show(&held, outbound);
-                notes.notices = Notices::Heard;
+                notes.notices = Notices::Heard(Vec::new());
                 false
             }
             Notices::Held { resumed: false, .. } => {
@@ -164,12 +173,15 @@ impl SocketIoWire {
     /// Shows the unread ones, oldest first, then what came meanwhile.
     pub fn show_unread(&self, unread: Vec<Notification>, outbound: &Outbound) {
         let mut notes = self.notes();
-        let Notices::LookedUp(came) = std::mem::replace(&mut notes.notices, Notices::Heard) else { return };
-        let is_listed = |frame: &ServerFrame| match &frame.body {
-            Some(Body::Notification(came)) => unread.iter().any(|listed| listed.id == came.id),
-            _ => false,
+        let ids: Vec<_> = unread.iter().map(|listed| listed.id.clone()).collect();
+        let Notices::LookedUp(mut came) = std::mem::replace(&mut notes.notices, Notices::Heard(Vec::new()))
+        else {
+            return;
         };
-        let came: Vec<_> = came.into_iter().filter(|frame| !is_listed(frame)).collect();
+        came.retain(|frame| !is_of(frame, &ids));
+        if came.is_empty() {
+            notes.notices = Notices::Heard(ids[ids.len().saturating_sub(MAX_LISTED)..].to_vec());
+        }
         let unread = unread.into_iter().map(|notification| ServerFrame {
             body: Some(Body::Notification(notification)),
             ..ServerFrame::default()
@@ -194,5 +206,47 @@ impl SocketIoWire {
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().expect("no panic while a client's notes are locked")
+    }
+}
+
+/// Whether a frame is about a notification of one of these ids.
+fn is_of(frame: &ServerFrame, ids: &[String]) -> bool {
+    match &frame.body {
+        Some(Body::Notification(notification)) => ids.contains(&notification.id),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notification(id: &str) -> Notification {
+        Notification { id: id.to_owned(), r#type: "LIKE".to_owned(), ..Notification::default() }
+    }
+
+    /// One comes live: is it shown?
+    fn live(wire: &SocketIoWire, id: &str) -> bool {
+        let frame =
+            ServerFrame { body: Some(Body::Notification(notification(id))), ..ServerFrame::default() };
+        let mut shown = Vec::new();
+        wire.notify(frame, &mut shown, |_| ());
+        !shown.is_empty()
+    }
+
+    #[test]
+    fn p4_an_unread_notification_that_comes_after_it_was_listed_is_not_shown_again() {
+        let rooms = Vocabulary::parse(Vocabulary::shipped("rooms").unwrap()).unwrap();
+        let wire = SocketIoWire::new(Arc::new(rooms), false, None);
+        let outbound = Outbound::new(10_000);
+        assert!(!live(&wire, "before it was asked for"));
+        assert!(wire.begin_notices(&outbound));
+        assert!(!live(&wire, "while it is looked up"));
+        let unread = ["before it was asked for", "while it is looked up", "late 1", "late 2"];
+        wire.show_unread(unread.map(notification).to_vec(), &outbound);
+        assert_eq!(outbound.take().frames.len(), 1);
+        assert!(!live(&wire, "late 1"));
+        assert!(!live(&wire, "late 2"));
+        assert!(live(&wire, "new"));
     }
 }
