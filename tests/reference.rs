@@ -10,7 +10,7 @@ mod reference {
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use proto::{CloseCode, ErrorCode};
+use proto::{CloseCode, Encoding, ErrorCode};
 use reference::calls::{Caller, operations, unusual, usual};
 use reference::schema::check;
 use serde_json::Value;
@@ -18,9 +18,6 @@ use testkit::cluster::{System, binary};
 
 /// Those that ship with Carillon.
 const VOCABULARIES: [&str; 5] = ["sessions", "rooms", "chats", "lobby", "conversations"];
-
-/// Where the documents are left for others to look at, if this names a folder.
-const OUT: &str = "REFERENCE_OUT";
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -40,20 +37,11 @@ async fn documents(system: &System) -> BTreeMap<String, Value> {
     let native = get("/asyncapi.json").await;
     let spoken = native["x-vocabulary"].as_str().expect("the vocabulary's document").to_owned();
     let events = get(&format!("/{spoken}")).await;
-    let documents = BTreeMap::from([
+    BTreeMap::from([
         ("openapi".to_owned(), get("/openapi.json").await),
         ("asyncapi".to_owned(), native),
         ("vocabulary".to_owned(), events),
-    ]);
-    if let Some(folder) = std::env::var_os(OUT) {
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let name = spoken.trim_start_matches("asyncapi/").trim_end_matches(".json");
-        for (kind, document) in &documents {
-            let file = Path::new(&folder).join(format!("{kind}-{name}.json"));
-            std::fs::write(file, format!("{document:#}\n")).expect("a written document");
-        }
-    }
-    documents
+    ])
 }
 
 /// Every reference in a document, with where it stands.
@@ -139,7 +127,23 @@ async fn the_reference_is_true_of_every_vocabulary() {
             wrong.extend(odd.into_iter().map(|odd| format!("{kind} {odd}")));
         }
         assert!(wrong.is_empty(), "{vocabulary}: {wrong:#?}");
+        frames_are_read(&documents["asyncapi"]);
         calls_are_answered_as_described(&system, &documents["openapi"], vocabulary).await;
+    }
+}
+
+/// By the code that reads them on the wire.
+fn frames_are_read(document: &Value) {
+    let messages = &document["channels"]["connection"]["messages"];
+    for (key, message) in messages.as_object().expect("there are messages") {
+        for example in message["examples"].as_array().expect("there are examples") {
+            let json = example["payload"].to_string();
+            let read = match key.starts_with("client.") {
+                true => Encoding::Json.decode_client(json.as_bytes()).map(|frame| frame.request.is_some()),
+                false => Encoding::Json.decode_server(json.as_bytes()).map(|frame| frame.body.is_some()),
+            };
+            assert!(read.as_ref().is_ok_and(|kind| *kind), "{key}: {json}: {read:?}");
+        }
     }
 }
 
