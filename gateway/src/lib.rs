@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use bus::trace::Spans;
 use axum::Router;
+use bus::trace::Spans;
 use bus::{Broker, Presence, Subscription};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

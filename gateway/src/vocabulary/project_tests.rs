@@ -3,8 +3,8 @@
 use proto::v1::{server_frame::Body, *};
 use serde_json::{Value, json};
 
-use super::{JOINED, LEFT, Vocabulary};
 use super::load::SHIPPED;
+use super::{JOINED, LEFT, Vocabulary};
 use crate::wire::cut;
 
 fn shipped(name: &str) -> Vocabulary {
