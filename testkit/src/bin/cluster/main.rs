@@ -175,8 +175,8 @@ fn addresses(system: &System, balancer: &Balancer, prometheus: Option<&Prometheu
     lines.push(format!(
         "\nLoad:  carillon-loadtest --secret \"{SECRET}\" --target {targets}\n\
          Watch: carillon top {admin}\n\
-         The balancer spreads TCP connections. Socket.IO's long-polling needs one gateway for a session: \
-         give its clients a gateway's own address.\n\
+         The balancer spreads connections: a session of Socket.IO that begins with polling goes on polling, \
+         unless its client is given a gateway's own address.\n\
          Ctrl-C stops everything: gateways drain, dispatchers finish, then the servers end."
     ));
     lines.join("\n")
