@@ -23,7 +23,7 @@ use crate::app::{App, NoPlace, Place};
 use crate::auth::Identity;
 use crate::connection::Connection;
 use crate::metrics;
-use crate::rest::problem;
+use crate::rest::{problem, problem_of_status};
 use crate::websocket::{self, Accept, origin_allowed};
 
 /// Largest request head.
@@ -125,8 +125,8 @@ impl IntoResponse for Refused {
 async fn admit(Upgrades { app, connections }: &Upgrades, request: Request) -> Result<Response, Refused> {
     let (mut parts, _) = request.into_parts();
     let accept = websocket::handshake::accept(&parts).map_err(|refusal| {
-        let mut response = problem(ErrorCode::Malformed.with(refusal.to_string()));
-        *response.status_mut() = refusal.status();
+        let malformed = ErrorCode::Malformed.with(refusal.to_string());
+        let mut response = problem_of_status(malformed, refusal.status());
         response.headers_mut().extend(refusal.header());
         Refused { reason: "handshake", response: Box::new(response) }
     })?;

@@ -33,9 +33,9 @@ mod request;
 mod rooms;
 mod spoken;
 
-pub use problem::problem;
 use problem::{Answer, Problem};
 pub(crate) use problem::{CODES, Document};
+pub use problem::{problem, problem_of_status};
 
 /// What the handlers stand on.
 #[derive(Clone)]

@@ -126,6 +126,11 @@ macro_rules! refusals {
 }
 pub(super) use refusals;
 
+/// The same under an HTTP status that the code does not have.
+pub fn problem_of_status(error: v1::Error, status: StatusCode) -> Response {
+    Problem::from(error).with_status(status).into_response()
+}
+
 /// The expected kind of answer out of those that a dispatcher can give.
 macro_rules! expected {
     ($answer:expr, $kind:path) => {
