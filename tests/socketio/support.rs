@@ -1,8 +1,10 @@
 //! A vocabulary that nobody ships: a new front end is a TOML file, not Rust.
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
+use testkit::process::temp_dir;
 
 /// The words of a support desk.
 const SUPPORT: &str = r#"
@@ -79,11 +81,12 @@ answer = { words = "$messages", older = "$more" }
 
 /// The file in which it stands, as long as the tests run.
 pub fn file() -> &'static str {
-    static FILE: LazyLock<NamedTempFile> = LazyLock::new(|| {
-        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a temporary file");
-        std::fs::write(file.path(), SUPPORT).expect("a file that can be written");
-        file
+    static FILE: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+        let folder = temp_dir().expect("a temporary folder");
+        let file = folder.path().join("support.toml");
+        std::fs::write(&file, SUPPORT).expect("a file that can be written");
+        (folder, file)
     });
 
-    FILE.path().to_str().expect("a path in UTF-8")
+    FILE.1.to_str().expect("a path in UTF-8")
 }
