@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::future::join_all;
+use proto::node::Follow;
 use proto::v1::{self, Membership, Message};
 use proto::{CloseCode, Cursor, ErrorCode, RoomId, UserId};
 use serde::Deserialize;
@@ -124,11 +125,10 @@ impl Talk {
                 Some(client) if client.user != identity.user => {
                     Err(ErrorCode::TokenRefused.with("the token is of another user"))
                 }
-                Some(client) => {
-                    client.renewed(identity.issued_at.unwrap_or(0));
+                Some(client) => self.renew(client, &identity).await.map(|()| {
                     self.expires_at = identity.expires_at;
-                    Ok(identity)
-                }
+                    identity
+                }),
                 None => self.enter(&identity, false).await.map(|()| identity),
             },
             Err(error) => Err(error),
@@ -139,6 +139,15 @@ impl Talk {
             }
             Err(error) => reply.refused(&error),
         }
+    }
+
+    /// Takes a newer token. The store is asked, so that a revoked one renews nothing.
+    async fn renew(&self, client: &Client, identity: &Identity) -> Result<(), v1::Error> {
+        let issued_at = identity.issued_at.unwrap_or(0);
+        let own = Follow { actor: Some(client.actor()), issued_at, ..Follow::default() };
+        self.app.hub.link().follow(own).await?;
+        client.renewed(issued_at);
+        Ok(())
     }
 
     /// A guest has said a name.

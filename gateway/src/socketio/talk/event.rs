@@ -50,10 +50,9 @@ impl Talk {
     /// Not the protocol: such a client cannot be talked to.
     fn malformed(&mut self, why: &str) -> Option<Step> {
         self.outbound.close(Closing { code: CloseCode::Malformed, reason: why.to_owned() });
-        self.state = match std::mem::replace(&mut self.state, State::Over) {
-            client @ State::Client(_) => client,
-            _ => State::Over,
-        };
+        if self.client().is_none() {
+            self.state = State::Over;
+        }
         None
     }
 
