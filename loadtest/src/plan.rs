@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::stage::Stage;
 use crate::wire::Wire;
 
 /// What is to be run.
@@ -10,18 +11,36 @@ pub struct Plan {
     pub targets: Vec<String>,
     /// Signs the users' tokens.
     pub secret: String,
+    /// The tokens' `iss`.
+    pub issuer: Option<String>,
+    /// The tokens' `aud`.
+    pub audience: Option<String>,
+    /// What the users' ids begin with.
+    pub user_prefix: String,
     /// How clients speak.
     pub wire: Wire,
     /// Who is there and what they do.
     pub scenario: Scenario,
+    /// Connections opened at once, at first.
+    pub at_once: usize,
+    /// Connections opened per second at most, at first.
+    pub connect_rate: Option<u64>,
+    /// Over which the load rises, before the warm-up.
+    pub ramp: Duration,
     /// Before measuring.
     pub warmup: Duration,
     /// Of measuring.
     pub duration: Duration,
+    /// For the last deliveries.
+    pub drain: Duration,
     /// Processes whose processor time is measured.
     pub pids: Vec<u32>,
     /// URLs of metrics that show memory.
     pub metrics: Vec<String>,
+    /// All of it as it was said and completed, without the secret.
+    pub settings: serde_json::Value,
+    /// Where the run stands.
+    pub stage: Stage,
 }
 
 /// Who is there and what they do.
@@ -32,6 +51,16 @@ pub enum Scenario {
     Connect(Crowd),
     /// They connect, lose their connections all at once, and come back.
     Storm(Crowd, Storm),
+}
+
+impl Scenario {
+    /// Connections at the same time.
+    pub fn connections(&self) -> usize {
+        match self {
+            Self::Talk(talk) => talk.rooms * talk.members,
+            Self::Connect(crowd) | Self::Storm(crowd, _) => crowd.connections,
+        }
+    }
 }
 
 /// Rooms in which some talk and all hear.
@@ -56,8 +85,6 @@ pub struct Crowd {
     pub connections: usize,
     /// In each room; the last one has what is left.
     pub members: usize,
-    /// Opened at once.
-    pub at_once: usize,
 }
 
 impl Crowd {
@@ -89,7 +116,7 @@ mod tests {
         for (connections, members, sizes) in
             [(5, 2, &[2, 2, 1][..]), (4, 2, &[2, 2]), (1, 100, &[1]), (0, 5, &[])]
         {
-            assert_eq!(Crowd { connections, members, at_once: 1 }.sizes(), sizes);
+            assert_eq!(Crowd { connections, members }.sizes(), sizes);
         }
     }
 }

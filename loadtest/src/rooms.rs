@@ -1,6 +1,8 @@
 //! Makes users and their rooms, and asks for what is stored, through the
 //! public REST interface.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use anyhow::{Context as _, ensure};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
@@ -16,26 +18,39 @@ pub struct Room {
 }
 
 /// A token for a user.
-pub fn token(secret: &str, user: &str) -> anyhow::Result<String> {
+pub fn token(plan: &Plan, user: &str) -> anyhow::Result<String> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    let claims = json!({ "sub": user, "name": user, "iat": now, "exp": now + 24 * 3600 });
-    Ok(jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes()))?)
+    let mut claims = json!({ "sub": user, "name": user, "iat": now, "exp": now + 24 * 3600 });
+    for (name, value) in [("iss", &plan.issuer), ("aud", &plan.audience)] {
+        if let Some(value) = value {
+            claims[name] = json!(value);
+        }
+    }
+    let key = EncodingKey::from_secret(plan.secret.as_bytes());
+    Ok(jsonwebtoken::encode(&Header::default(), &claims, &key)?)
+}
+
+/// What this run's users' ids begin with: other than in any other run, of this
+/// process or another.
+pub fn prefix(plan: &Plan) -> String {
+    let run = RandomState::new().hash_one(std::process::id()) & 0xff_ffff_ffff;
+    format!("{}-{run:010x}", plan.user_prefix)
 }
 
 /// Creates rooms of so many new users.
 pub async fn create(plan: &Plan, sizes: &[usize], direct: bool) -> anyhow::Result<Vec<Room>> {
     let http = reqwest::Client::new();
-    let run = std::process::id();
+    let prefix = prefix(plan);
     let mut rooms = Vec::with_capacity(sizes.len());
     for (number, size) in sizes.iter().enumerate() {
-        let members: Vec<_> = (0..*size).map(|member| format!("load-{run}-{number}-{member}")).collect();
+        let members: Vec<_> = (0..*size).map(|member| format!("{prefix}-{number}-{member}")).collect();
         let body = if direct {
             json!({ "kind": "direct", "user": members[1] })
         } else {
             json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
         };
         let target = &plan.targets[number % plan.targets.len()];
-        let body = post(&http, &format!("{target}/v1/rooms"), &token(&plan.secret, &members[0])?, &body)
+        let body = post(&http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
             .await
             .with_context(|| format!("creating a room at {target}"))?;
         let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
@@ -61,7 +76,7 @@ pub async fn post(
 /// The texts of a room's messages in the store, in order.
 pub async fn stored(plan: &Plan, room: &Room) -> anyhow::Result<Vec<String>> {
     let http = reqwest::Client::new();
-    let token = token(&plan.secret, &room.members[0])?;
+    let token = token(plan, &room.members[0])?;
     let mut texts = Vec::new();
     let mut before = 0;
     loop {

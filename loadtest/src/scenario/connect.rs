@@ -15,7 +15,7 @@ const QUIET: Duration = Duration::from_secs(5);
 
 /// Runs the scenario.
 pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
-    let mut crowd = Crowd::gather(plan, of, Duration::ZERO).await?;
+    let mut crowd = plan.stage.prepare(Crowd::gather(plan, of, Duration::ZERO)).await?;
     let memory_before = process::memory(&plan.metrics, &plan.pids).await?;
     let start = clock::now();
     crowd.connect(CONNECTED).await?;

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::histogram;
+use super::pace::Opening;
 use crate::check::{self, Fault, Heard};
 use crate::clock;
 use crate::plan::{self, Plan};
@@ -99,6 +100,7 @@ struct Shared {
     phase: watch::Sender<Phase>,
     /// Who comes for the first time comes through here.
     gate: Semaphore,
+    opening: Opening,
     spread: Duration,
 }
 
@@ -123,7 +125,7 @@ impl Crowd {
         eprintln!("creating {} rooms", sizes.len());
         let with_speaker: Vec<_> = sizes.iter().map(|size| size + 1).collect();
         let rooms = rooms::create(plan, &with_speaker, false).await?;
-        let sign = |user: &String| rooms::token(&plan.secret, user);
+        let sign = |user: &String| rooms::token(plan, user);
         let speakers = rooms.iter().map(|room| sign(&room.members[0])).collect::<Result<_, _>>()?;
         let tokens = rooms
             .iter()
@@ -152,7 +154,8 @@ impl Crowd {
             rooms,
             board: RefCell::new(board),
             phase: watch::Sender::new(Phase::Here),
-            gate: Semaphore::new(crowd.at_once),
+            gate: Semaphore::new(plan.at_once),
+            opening: Opening::new(plan.connect_rate),
             spread,
         };
         Ok(Self {
@@ -351,7 +354,9 @@ impl Client {
             tokio::time::sleep(shared.spread.mul_f64(chance(seed))).await;
             None
         } else {
-            shared.gate.acquire().await.ok()
+            let gate = shared.gate.acquire().await.ok();
+            shared.opening.turn().await;
+            gate
         };
         for attempt in 0.. {
             let began = clock::now();

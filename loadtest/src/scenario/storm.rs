@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(5);
 
 /// Runs the scenario.
 pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::Result<Report> {
-    let mut crowd = Crowd::gather(plan, of, storm.spread).await?;
+    let mut crowd = plan.stage.prepare(Crowd::gather(plan, of, storm.spread)).await?;
     crowd.connect(CONNECTED).await?;
     // So that everybody has somewhere to go on from.
     crowd.say(1).await?;

@@ -12,19 +12,15 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use super::histogram;
-use super::pace::Pace;
+use super::pace::{Opening, Pace};
 use crate::check::{self, Heard};
 use crate::clock;
 use crate::plan::{self, Plan};
 use crate::process::{Cost, Used};
 use crate::report::{Outcome, Report, Talk, Violations};
 use crate::rooms::{self, Room};
+use crate::stage::{Point, Progress};
 use crate::wire::{self, Delivery, Entered, Received, Visit};
-
-/// Connections opened at once.
-const CONNECT_AT_ONCE: usize = 64;
-/// How long the last deliveries may take.
-const DRAIN: Duration = Duration::from_secs(15);
 
 /// What everyone writes down.
 struct Tally {
@@ -57,12 +53,15 @@ struct Client {
 /// Runs the scenario.
 pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
     eprintln!("creating {} rooms", talk.rooms);
-    let rooms = rooms::create(plan, &vec![talk.members; talk.rooms], talk.direct).await?;
+    let stage = &plan.stage;
+    let sizes = vec![talk.members; talk.rooms];
+    let rooms = stage.prepare(rooms::create(plan, &sizes, talk.direct)).await?;
     eprintln!("connecting {} clients", talk.rooms * talk.members);
-    let clients = connect(plan, &rooms).await?;
+    let clients = stage.prepare(connect(plan, &rooms)).await?;
+    stage.meet(Point::Ready).await?;
 
     let start = clock::now();
-    let from = start + plan.warmup.as_micros() as u64;
+    let from = start + (plan.ramp + plan.warmup).as_micros() as u64;
     let tally = Rc::new(RefCell::new(Tally {
         from,
         to: from + plan.duration.as_micros() as u64,
@@ -77,7 +76,7 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
         violations: Violations::default(),
     }));
     let senders = talk.rooms * talk.senders;
-    eprintln!("sending for {:?} after {:?}", plan.duration, plan.warmup);
+    eprintln!("sending for {:?} after {:?}", plan.duration, plan.ramp + plan.warmup);
     let mut tasks = JoinSet::new();
     for client in clients {
         let pace = (client.member < talk.senders).then(|| Pace {
@@ -85,8 +84,8 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
             senders,
             rate: talk.rate,
             window: talk.window,
+            ramp: plan.ramp,
             start,
-            until: tally.borrow().to,
             sent: 0,
         });
         let room = rooms[client.room].id.clone();
@@ -102,10 +101,12 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
     drain(plan, talk, &tally).await;
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
+    stage.meet(Point::Drained).await?;
 
     let mut tally = Rc::try_unwrap(tally).map_err(|_| anyhow::anyhow!("a client goes on"))?.into_inner();
     compare(plan, talk, &rooms, &mut tally).await?;
-    let seconds = plan.duration.as_secs_f64();
+    // Less than was asked for if the run was ended before time.
+    let seconds = (tally.to.saturating_sub(tally.from).max(1)) as f64 / 1e6;
     Ok(Report {
         wire: plan.wire.to_string(),
         result: Outcome::Talk(Talk {
@@ -132,22 +133,24 @@ fn sender(talk: &plan::Talk, room: usize, member: usize) -> usize {
 }
 
 async fn connect(plan: &Plan, rooms: &[Room]) -> anyhow::Result<Vec<Client>> {
+    let opening = &Opening::new(plan.connect_rate);
     let places = rooms
         .iter()
         .enumerate()
         .flat_map(|(room, of)| (0..of.members.len()).map(move |member| (room, member)));
     stream::iter(places)
         .map(|(room, member)| async move {
+            opening.turn().await;
             let visit = Visit {
                 // Neighbours sit at different gateways.
                 target: &plan.targets[(room + member) % plan.targets.len()],
-                token: &rooms::token(&plan.secret, &rooms[room].members[member])?,
+                token: &rooms::token(plan, &rooms[room].members[member])?,
                 room: &rooms[room].id,
                 position: "",
             };
             anyhow::Ok(Client { room, member, entered: wire::enter(plan.wire, &visit).await? })
         })
-        .buffer_unordered(CONNECT_AT_ONCE)
+        .buffer_unordered(plan.at_once)
         .try_collect()
         .await
 }
@@ -163,7 +166,7 @@ async fn speak(
     let mut on_the_way: HashMap<u64, u64> = HashMap::new();
     loop {
         let now = clock::now();
-        let due = pace.as_ref().and_then(|pace| pace.next(on_the_way.len(), now));
+        let due = pace.as_ref().and_then(|pace| pace.next(on_the_way.len(), now, tally.borrow().to));
         if let (Some(at), Some(pace)) = (due.filter(|at| *at <= now), &mut pace) {
             let number = pace.sent;
             pace.sent += 1;
@@ -230,25 +233,31 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         let tally = tally.borrow();
         (Used::now(&plan.pids), tally.answered, tally.delivered)
     };
-    let (from, to) = (tally.borrow().from, tally.borrow().to);
-    tokio::time::sleep_until(clock::at(from)).await;
-    let (before, answered_before, delivered_before) = look();
-    loop {
-        let now = clock::now();
-        if now >= to {
-            break;
-        }
-        tokio::time::sleep_until(clock::at(to.min(now + 1_000_000))).await;
-        let tally = tally.borrow();
-        eprintln!("{} answered, {} delivered", tally.answered, tally.delivered);
+    let stage = &plan.stage;
+    stage.sleep_until(tally.borrow().from).await;
+    {
+        let tally = &mut *tally.borrow_mut();
+        // Ended before time, the phase that was not reached has no length.
+        tally.from = tally.from.min(clock::now());
+        tally.to = tally.to.max(tally.from);
     }
+    let (before, answered_before, delivered_before) = look();
+    let connected = plan.scenario.connections() as u64;
+    let to = tally.borrow().to;
+    while clock::now() < to && !stage.is_stopped() {
+        stage.sleep_until(to.min(clock::now() + 1_000_000)).await;
+        let tally = tally.borrow();
+        let (answered, delivered) = (tally.answered, tally.delivered);
+        stage.progress(Progress { connected, answered, delivered });
+    }
+    tally.borrow_mut().to = to.min(clock::now());
     let (after, answered, delivered) = look();
     after.since(&before, answered - answered_before, delivered - delivered_before)
 }
 
 /// Waits for the last delivery.
 async fn drain(plan: &Plan, talk: &plan::Talk, tally: &RefCell<Tally>) {
-    let deadline = clock::now() + DRAIN.as_micros() as u64;
+    let deadline = clock::now() + plan.drain.as_micros() as u64;
     let mut before = 0;
     while clock::now() < deadline {
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -2,11 +2,11 @@
 //! generating load costs little beside serving it. Its frames are masked with
 //! zero, which the RFC's masking leaves as they are.
 
+use crate::network;
 use anyhow::{Context as _, bail, ensure};
 use bytes::{Buf as _, BytesMut};
 use http::Uri;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 const TEXT: u8 = 1;
@@ -48,7 +48,7 @@ pub async fn open(target: &str, path: &str, headers: &str) -> anyhow::Result<(So
     let uri: Uri = target.parse().with_context(|| format!("{target} is not a URL"))?;
     let authority = uri.authority().with_context(|| format!("{target} names no host"))?.as_str();
     let address = if uri.port().is_some() { authority.to_owned() } else { format!("{authority}:80") };
-    let stream = TcpStream::connect(&address).await.with_context(|| format!("connecting to {address}"))?;
+    let stream = network::connect(&address).await.with_context(|| format!("connecting to {address}"))?;
     stream.set_nodelay(true)?;
     let (mut read, mut write) = stream.into_split();
     let request = format!(

@@ -1,0 +1,288 @@
+//! The settings of a run, which are flags and the keys of a scenario file alike.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, ValueEnum};
+use proto::Encoding;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{self, Plan};
+use crate::stage::Stage;
+use crate::wire::Wire;
+
+mod fault;
+mod preset;
+mod time;
+
+pub use fault::FaultAt;
+pub use time::{MillisTime, Time};
+
+/// Everything that can be said about a run. What is not said is `None` until
+/// [`Settings::fill`]; the keys of a scenario file have the flags' names.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// Who is there and what they do [default: pairs].
+    #[arg(long, value_enum, help_heading = "Scenario")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<Scenario>,
+    /// Gateways, separated by commas; clients are spread over them
+    /// [default: http://127.0.0.1:8080].
+    #[arg(long, value_delimiter = ',', value_name = "URLS", help_heading = "Servers and clients")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Vec<String>>,
+    /// What clients speak: the native protocol in one of its encodings, or
+    /// Socket.IO in the words of the vocabulary `sessions` [default: json].
+    #[arg(long, alias = "encoding", value_enum, help_heading = "Servers and clients")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire: Option<Speech>,
+    /// The HS256 secret that the gateways check tokens with. Not in scenario files.
+    #[arg(long, env = "CARILLON_JWT_SECRET", hide_env_values = true, help_heading = "Servers and clients")]
+    #[serde(skip)]
+    secret: Option<String>,
+    /// A file that holds the secret, such as `carillon-data/jwt-secret`.
+    #[arg(long, value_name = "FILE", help_heading = "Servers and clients")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_file: Option<PathBuf>,
+    /// The tokens' `iss`, where gateways ask for one.
+    #[arg(long, help_heading = "Servers and clients")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
+    /// The tokens' `aud`, where gateways ask for one.
+    #[arg(long, help_heading = "Servers and clients")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audience: Option<String>,
+    /// What the users' ids begin with [default: load].
+    #[arg(long, value_name = "TEXT", help_heading = "Servers and clients")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_prefix: Option<String>,
+    /// Addresses of this machine that connections come from in turn, separated
+    /// by commas. One address has ports for about 28,000 connections.
+    #[arg(long, value_delimiter = ',', value_name = "ADDRESSES", help_heading = "Servers and clients")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Vec<IpAddr>>,
+
+    /// Pairs of users, each with a direct room (`pairs`) [default: 500].
+    #[arg(long, help_heading = "Who talks")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairs: Option<usize>,
+    /// Rooms (`fanout`) [default: 10].
+    #[arg(long, help_heading = "Who talks")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rooms: Option<usize>,
+    /// Members of each room, all of them connected (`fanout`, `connect`, `storm`)
+    /// [default: 100].
+    #[arg(long, help_heading = "Who talks")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<usize>,
+    /// Senders in each room (`fanout`) [default: 1].
+    #[arg(long, help_heading = "Who talks")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    senders: Option<usize>,
+    /// Messages per second in all, sent on time whether answered or not; 0: as
+    /// fast as they are answered (`pairs`, `fanout`) [default: 0].
+    #[arg(long, help_heading = "Who talks")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u64>,
+    /// Messages that each sender has on the way at once, without `--rate`
+    /// [default: 4].
+    #[arg(long, help_heading = "Who talks")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<usize>,
+
+    /// Connections (`connect`, `storm`) [default: 1000].
+    #[arg(long, help_heading = "Connections")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<usize>,
+    /// Connections opened at once [default: 64].
+    #[arg(long, value_name = "COUNT", help_heading = "Connections")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_once: Option<usize>,
+    /// Connections opened per second at most, at first [default: no limit].
+    #[arg(long, value_name = "PER_SECOND", help_heading = "Connections")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_rate: Option<u64>,
+    /// Who ends the connections (`storm`) [default: reset].
+    #[arg(long, value_enum, help_heading = "Connections")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut: Option<Cut>,
+    /// Messages sent to each room while its members are away (`storm`) [default: 3].
+    #[arg(long, value_name = "COUNT", help_heading = "Connections")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away_messages: Option<u64>,
+    /// Time over which clients come back; a number alone is milliseconds; 0: all
+    /// at the same time (`storm`) [default: 0].
+    #[arg(long, value_name = "TIME", help_heading = "Connections")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spread: Option<MillisTime>,
+
+    /// Time over which the rate rises from nothing to what is asked for, or over
+    /// which senders begin, without `--rate` [default: 0s].
+    #[arg(long, value_name = "TIME", help_heading = "Phases (30s, 5m; a number alone is seconds)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ramp: Option<Time>,
+    /// Time after the ramp before measuring begins [default: 2s].
+    #[arg(long, value_name = "TIME", help_heading = "Phases (30s, 5m; a number alone is seconds)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warmup: Option<Time>,
+    /// Time of measuring (`storm --cut server`: of waiting for a server to end)
+    /// [default: 10s].
+    #[arg(long, value_name = "TIME", help_heading = "Phases (30s, 5m; a number alone is seconds)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<Time>,
+    /// How long the last deliveries may take [default: 15s; `connect`, `storm`: 2m].
+    #[arg(long, value_name = "TIME", help_heading = "Phases (30s, 5m; a number alone is seconds)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<Time>,
+
+    /// A command that is run at this time of measuring, such as `10s:kill -9 123`;
+    /// may be repeated; `[[fault]]` in a file (`mixed-faults`).
+    #[arg(long = "fault", value_name = "TIME:COMMAND", help_heading = "Faults")]
+    #[serde(rename = "fault", default, skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<FaultAt>,
+
+    /// A process whose processor time is measured (and its memory, without
+    /// `--metrics`); may be repeated.
+    #[arg(long = "pid", value_name = "PID", value_delimiter = ',', help_heading = "What is measured")]
+    #[serde(rename = "pid", default, skip_serializing_if = "Vec::is_empty")]
+    pids: Vec<u32>,
+    /// URLs of servers' metrics, which show their memory, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "URLS", help_heading = "What is measured")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<String>,
+    /// Write the result as JSON to this file.
+    #[arg(long, value_name = "FILE", help_heading = "What is measured")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json: Option<PathBuf>,
+
+    /// Processes of this machine that the load is spread over [default: 1].
+    #[arg(long, value_name = "COUNT", help_heading = "Several generators")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<usize>,
+}
+
+/// Who is there and what they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// All connect and are idle: how fast they come in, and what they cost.
+    Connect,
+    /// Groups: a few send, all hear.
+    #[value(alias = "rooms")]
+    #[serde(alias = "rooms")]
+    Fanout,
+    /// One-to-one: both of a pair send.
+    Pairs,
+    /// All lose their connections at once, and come back.
+    Storm,
+}
+
+/// What clients speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Speech {
+    Json,
+    Protobuf,
+    Socketio,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Cut {
+    /// This tool resets all of them.
+    Reset,
+    /// Somebody ends a server while this tool waits.
+    Server,
+}
+
+impl Settings {
+    /// Where the result is written as JSON.
+    pub fn json(&self) -> Option<&PathBuf> {
+        self.json.as_ref()
+    }
+
+    /// Addresses that connections come from.
+    pub fn sources(&self) -> &[IpAddr] {
+        self.source.as_deref().unwrap_or_default()
+    }
+
+    /// Processes of this machine that the load is spread over.
+    pub fn workers(&self) -> usize {
+        self.workers.unwrap_or(1)
+    }
+
+    /// The secret, wherever it is kept.
+    pub fn secret(&self) -> anyhow::Result<String> {
+        let secret = match (&self.secret, &self.secret_file) {
+            (Some(secret), _) => secret.clone(),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .with_context(|| format!("reading the secret from {}", file.display()))?
+                .trim()
+                .to_owned(),
+            (None, None) => bail!("a secret is needed: --secret, --secret-file or CARILLON_JWT_SECRET"),
+        };
+        ensure!(!secret.is_empty(), "the secret is empty");
+        Ok(secret)
+    }
+
+    /// Lays these settings over others: what is said here counts.
+    pub fn over(self, below: Self) -> anyhow::Result<Self> {
+        let mut all = toml::Table::try_from(&below)?;
+        all.extend(toml::Table::try_from(&self)?);
+        Ok(Self { secret: self.secret.or(below.secret), ..all.try_into()? })
+    }
+
+    /// What is to be run, of filled settings.
+    pub fn plan(&self, secret: String, stage: Stage) -> anyhow::Result<Plan> {
+        let targets = self.target.clone().unwrap_or_default();
+        ensure!(!targets.is_empty(), "no target is given");
+        Ok(Plan {
+            scenario: self.scenario_plan(),
+            targets,
+            secret,
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            user_prefix: self.user_prefix.clone().unwrap_or_default(),
+            wire: match self.wire.unwrap_or(Speech::Json) {
+                Speech::Json => Wire::Native(Encoding::Json),
+                Speech::Protobuf => Wire::Native(Encoding::Protobuf),
+                Speech::Socketio => Wire::SocketIo,
+            },
+            at_once: self.at_once.unwrap_or_default().max(1),
+            connect_rate: self.connect_rate,
+            ramp: self.ramp.unwrap_or_default().0,
+            warmup: self.warmup.unwrap_or_default().0,
+            duration: self.duration.unwrap_or_default().0,
+            drain: self.drain.unwrap_or_default().0,
+            pids: self.pids.clone(),
+            metrics: self.metrics.clone(),
+            settings: serde_json::to_value(self)?,
+            stage,
+        })
+    }
+
+    fn scenario_plan(&self) -> plan::Scenario {
+        let count = |value: Option<usize>| value.unwrap_or_default();
+        let members = count(self.members).max(1);
+        let talk = |direct, rooms, members, senders| {
+            let (rate, window) = (self.rate.unwrap_or_default(), count(self.window).max(1));
+            plan::Scenario::Talk(plan::Talk { direct, rooms, members, senders, rate, window })
+        };
+        let crowd = || plan::Crowd { connections: count(self.connections), members };
+        match self.scenario.unwrap_or(Scenario::Pairs) {
+            Scenario::Pairs => talk(true, count(self.pairs), 2, 2),
+            Scenario::Fanout => talk(false, count(self.rooms), members, count(self.senders).min(members)),
+            Scenario::Connect => plan::Scenario::Connect(crowd()),
+            Scenario::Storm => plan::Scenario::Storm(
+                crowd(),
+                plan::Storm {
+                    by_server: self.cut == Some(Cut::Server),
+                    messages: self.away_messages.unwrap_or_default(),
+                    spread: self.spread.unwrap_or_default().0,
+                },
+            ),
+        }
+    }
+}

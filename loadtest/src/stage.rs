@@ -1,0 +1,183 @@
+//! Where a run stands: phases that all its processes begin together, its end
+//! before time, and what it shows meanwhile.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+
+/// What all processes of a run have done before any goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Point {
+    /// Users and rooms are made; nobody is connected.
+    Gathered,
+    /// All are connected.
+    Ready,
+    /// All have lost their connections, and something was said meanwhile.
+    Away,
+    /// Everything was heard.
+    Drained,
+}
+
+impl Point {
+    /// What a process does that has not reached it.
+    pub fn before(self) -> &'static str {
+        match self {
+            Self::Gathered => "making users and rooms",
+            Self::Ready => "connecting",
+            Self::Away => "losing connections",
+            Self::Drained => "measuring",
+        }
+    }
+}
+
+/// What a run has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Connections that are in their rooms.
+    pub connected: u64,
+    /// Messages answered.
+    pub answered: u64,
+    /// Messages heard.
+    pub delivered: u64,
+}
+
+impl std::ops::Add for Progress {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            connected: self.connected + other.connected,
+            answered: self.answered + other.answered,
+            delivered: self.delivered + other.delivered,
+        }
+    }
+}
+
+impl Progress {
+    /// Shows it.
+    pub fn print(self) {
+        let Self { connected, answered, delivered } = self;
+        eprintln!("{connected} connected, {answered} answered, {delivered} delivered");
+    }
+}
+
+/// What a worker tells about itself while it runs.
+#[derive(Debug)]
+pub enum Told {
+    /// It has done what comes before this.
+    Reached(Point),
+    /// What it has done so far.
+    Progress(Progress),
+}
+
+/// The other processes of a run.
+pub struct Others {
+    /// To the coordinator.
+    pub tell: mpsc::Sender<Told>,
+    /// The last point that all have reached.
+    pub reached: watch::Receiver<Option<Point>>,
+}
+
+/// Where a run stands.
+#[derive(Clone)]
+pub struct Stage {
+    stop: watch::Receiver<bool>,
+    others: Option<Rc<Others>>,
+}
+
+impl Stage {
+    /// Of a run that ends before time when `stop` says so, and that waits for
+    /// these other processes.
+    pub fn new(stop: watch::Receiver<bool>, others: Option<Others>) -> Self {
+        Self { stop, others: others.map(Rc::new) }
+    }
+
+    /// Waits until all processes have come this far.
+    pub async fn meet(&self, point: Point) -> anyhow::Result<()> {
+        let Some(others) = &self.others else { return Ok(()) };
+        let gone = "the coordinator is gone";
+        others.tell.send(Told::Reached(point)).await.ok().context(gone)?;
+        let mut reached = others.reached.clone();
+        reached.wait_for(|reached| *reached >= Some(point)).await.context(gone)?;
+        Ok(())
+    }
+
+    /// Whether the run is to end before time.
+    pub fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until the run is to end before time, if ever. Cancel-safe.
+    pub async fn stopped(&self) {
+        if self.stop.clone().wait_for(|stop| *stop).await.is_err() {
+            // Nobody is there any more who could say so.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Sleeps until then, or until the run is to end before time.
+    pub async fn sleep_until(&self, micros: u64) {
+        tokio::select! {
+            () = tokio::time::sleep_until(clock::at(micros)) => {}
+            () = self.stopped() => {}
+        }
+    }
+
+    /// Does something without which there is nothing to report.
+    pub async fn prepare<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.stopped() => bail!("ended before anything was measured"),
+        }
+    }
+
+    /// Shows what was done so far.
+    pub fn progress(&self, progress: Progress) {
+        match &self.others {
+            None => progress.print(),
+            // Too many on their way: the next one says it better.
+            Some(others) => _ = others.tell.try_send(Told::Progress(progress)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_goes_on_before_all_have_come() {
+        let (tell, mut told) = mpsc::channel(4);
+        let (all, reached) = watch::channel(None);
+        let (_stop, stop) = watch::channel(false);
+        let stage = Stage::new(stop, Some(Others { tell, reached }));
+        let meeting = stage.meet(Point::Ready);
+        tokio::pin!(meeting);
+        for before in [None, Some(Point::Gathered)] {
+            all.send_replace(before);
+            assert!(futures_util::poll!(&mut meeting).is_pending());
+        }
+        assert!(matches!(told.recv().await, Some(Told::Reached(Point::Ready))));
+        all.send_replace(Some(Point::Ready));
+        meeting.await.unwrap();
+        drop(all);
+        assert!(stage.meet(Point::Drained).await.is_err(), "nobody else is there");
+    }
+
+    #[tokio::test]
+    async fn what_is_stopped_does_not_begin() {
+        let (stop, stopped) = watch::channel(false);
+        let stage = Stage::new(stopped, None);
+        assert_eq!(stage.prepare(async { Ok(7) }).await.unwrap(), 7);
+        stop.send_replace(true);
+        let never = stage.prepare(std::future::pending::<anyhow::Result<()>>());
+        assert!(never.await.is_err());
+        stage.sleep_until(u64::MAX / 4).await;
+    }
+}
