@@ -149,6 +149,8 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -161,7 +163,7 @@ mod tests {
         tokio::pin!(meeting);
         for before in [None, Some(Point::Gathered)] {
             all.send_replace(before);
-            assert!(futures_util::poll!(&mut meeting).is_pending());
+            assert!((&mut meeting).now_or_never().is_none());
         }
         assert!(matches!(told.recv().await, Some(Told::Reached(Point::Ready))));
         all.send_replace(Some(Point::Ready));
