@@ -7,6 +7,7 @@ use crate::clock;
 use crate::plan::{self, Plan};
 use crate::process::{self, Used};
 use crate::report::{Connect, Outcome, Report};
+use crate::stage::Point;
 
 /// All are connected by then.
 const CONNECTED: Duration = Duration::from_secs(300);
@@ -15,20 +16,27 @@ const QUIET: Duration = Duration::from_secs(5);
 
 /// Runs the scenario.
 pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
-    let mut crowd = plan.stage.prepare(Crowd::gather(plan, of, Duration::ZERO)).await?;
+    let stage = &plan.stage;
+    let mut crowd = stage.prepare(Crowd::gather(plan, of, Duration::ZERO)).await?;
+    stage.meet(Point::Gathered).await?;
     let memory_before = process::memory(&plan.metrics, &plan.pids).await?;
     let start = clock::now();
     crowd.connect(CONNECTED).await?;
     let seconds = (crowd.board().last_event - start) as f64 / 1e6;
+    let connections = crowd.connections;
+    stage.meet(Point::Ready).await?;
     eprintln!("idle for {:?} after {:?}", plan.duration, plan.warmup);
-    tokio::time::sleep(plan.warmup).await;
+    stage.sleep_until(clock::now() + plan.warmup.as_micros() as u64).await;
     let memory_after = process::memory(&plan.metrics, &plan.pids).await?;
     let before = Used::now(&plan.pids);
-    tokio::time::sleep(plan.duration).await;
+    let idle = clock::now();
+    stage.sleep_until(idle + plan.duration.as_micros() as u64).await;
     let costs = Used::now(&plan.pids).since(&before, 0, 0);
+    let idle_seconds = (clock::now() - idle) as f64 / 1e6;
     eprintln!("saying something in each room");
     crowd.say(1).await?;
-    crowd.until_heard(QUIET).await;
+    crowd.until_heard(QUIET, plan.drain).await;
+    stage.meet(Point::Drained).await?;
     let missed = crowd.board().missed(crowd.sent);
     let due = crowd.due();
     let result = {
@@ -41,18 +49,18 @@ pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
             board.violations.push(format!("{closed} connections were closed, {failed} attempts failed"));
         }
         Connect {
-            connections: of.connections,
+            connections,
             members: of.members,
             seconds,
-            per_second: of.connections as f64 / seconds,
+            per_second: connections as f64 / seconds,
             authenticated_ms: (&board.authenticated).into(),
             joined_ms: (&board.joined).into(),
             memory_before,
             memory_after,
             memory_per_connection: memory_before
                 .zip(memory_after)
-                .map(|(before, after)| (after as f64 - before as f64) / of.connections as f64),
-            idle_seconds: plan.duration.as_secs_f64(),
+                .map(|(before, after)| (after as f64 - before as f64) / connections as f64),
+            idle_seconds,
         }
     };
     Ok(Report {

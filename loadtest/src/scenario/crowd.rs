@@ -20,6 +20,7 @@ use crate::clock;
 use crate::plan::{self, Plan};
 use crate::report::Violations;
 use crate::rooms::{self, Room};
+use crate::stage::{Progress, Stage};
 use crate::wire::{self, Delivery, ENDED, Entered, Reader, Received, Visit, Wire, Writer};
 
 /// Rooms spoken to at once.
@@ -29,15 +30,19 @@ const ATTEMPT: Duration = Duration::from_secs(30);
 /// Between attempts, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Longer than anything takes.
-const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 /// Attempts to send.
 const MAX_SENDS: u32 = 60;
+/// Between two lines about how it goes.
+const TELL: Duration = Duration::from_secs(1);
 
 /// What all of them write down.
 pub struct Board {
     /// By room and client.
     heard: Vec<Vec<Heard>>,
+    /// Who has come, by room and client.
+    there: Vec<Vec<bool>>,
+    /// Who comes for the first time and is not in its room yet.
+    coming: usize,
     /// Who is in their room now.
     pub connected: usize,
     /// When the first was lost, or let go again.
@@ -69,9 +74,11 @@ pub struct Board {
 }
 
 impl Board {
-    /// Deliveries that did not come, of so many messages to each room.
+    /// Deliveries that did not come to those who are there, of so many messages
+    /// to each room.
     pub fn missed(&self, messages: u64) -> u64 {
-        self.heard.iter().flatten().map(|heard| messages.saturating_sub(heard.count)).sum()
+        let there = self.heard.iter().flatten().zip(self.there.iter().flatten());
+        there.filter(|(_, there)| **there).map(|(heard, _)| messages.saturating_sub(heard.count)).sum()
     }
 
     fn lose(&mut self) {
@@ -102,6 +109,7 @@ struct Shared {
     gate: Semaphore,
     opening: Opening,
     spread: Duration,
+    stage: Stage,
 }
 
 /// A crowd of connections.
@@ -112,7 +120,8 @@ pub struct Crowd {
     http: reqwest::Client,
     /// Messages sent to each room so far.
     pub sent: u64,
-    connections: usize,
+    /// How many there are.
+    pub connections: usize,
     /// Signed before anything is measured; by room and client.
     tokens: Vec<Vec<String>>,
     clients: JoinSet<()>,
@@ -133,6 +142,8 @@ impl Crowd {
             .collect::<Result<_, _>>()?;
         let board = Board {
             heard: sizes.iter().map(|size| (0..*size).map(|_| Heard::default()).collect()).collect(),
+            there: sizes.iter().map(|size| vec![false; *size]).collect(),
+            coming: 0,
             connected: 0,
             from: None,
             last_back: 0,
@@ -157,6 +168,7 @@ impl Crowd {
             gate: Semaphore::new(plan.at_once),
             opening: Opening::new(plan.connect_rate),
             spread,
+            stage: plan.stage.clone(),
         };
         Ok(Self {
             shared: Rc::new(shared),
@@ -174,7 +186,8 @@ impl Crowd {
         self.shared.board.borrow_mut()
     }
 
-    /// Connects all, and waits for them.
+    /// Connects all, and waits for them; for those who are on their way, if the
+    /// run is ended before time: these are all, then.
     pub async fn connect(&mut self, limit: Duration) -> anyhow::Result<()> {
         eprintln!("connecting {} clients", self.connections);
         for (room, tokens) in std::mem::take(&mut self.tokens).into_iter().enumerate() {
@@ -183,8 +196,11 @@ impl Crowd {
                 self.clients.spawn_local(task.live());
             }
         }
-        let all = self.connections;
-        if !self.until(limit, |board| board.connected == all).await {
+        let (all, stage) = (self.connections, self.shared.stage.clone());
+        let come = |board: &Board| {
+            board.connected == all || stage.is_stopped() && board.coming == 0 && board.connected > 0
+        };
+        if !self.until(limit, come).await {
             let board = self.board();
             return Err(anyhow!(
                 "{} of {all} connected; {} attempts failed: {:?}",
@@ -193,6 +209,8 @@ impl Crowd {
                 board.violations
             ));
         }
+        let come = self.board().connected;
+        self.connections = come;
         Ok(())
     }
 
@@ -250,10 +268,16 @@ impl Crowd {
 
     /// Waits until the board shows what is waited for; false: it took too long.
     pub async fn until(&self, limit: Duration, shows: impl Fn(&Board) -> bool) -> bool {
-        let deadline = clock::now() + limit.as_micros() as u64;
+        let begun = clock::now();
+        let mut told = begun;
         while !shows(&self.board()) {
-            if clock::now() > deadline {
+            let now = clock::now();
+            if now > begun + limit.as_micros() as u64 {
                 return false;
+            }
+            if now > told + TELL.as_micros() as u64 {
+                told = now;
+                self.shared.stage.progress(self.progress());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -261,15 +285,24 @@ impl Crowd {
     }
 
     /// Waits until everybody has heard everything that was said, or nothing
-    /// was heard for this long.
-    pub async fn until_heard(&self, quiet: Duration) -> bool {
+    /// was heard for so long, or it takes longer than `limit`.
+    pub async fn until_heard(&self, quiet: Duration, limit: Duration) -> bool {
         let (sent, since) = (self.sent, clock::now());
         let quiet = quiet.as_micros() as u64;
-        self.until(FOR_EVER, |board| {
+        self.until(limit, |board| {
             board.missed(sent) == 0 || clock::now() > board.last_event.max(since) + quiet
         })
         .await;
         self.board().missed(sent) == 0
+    }
+
+    fn progress(&self) -> Progress {
+        let board = self.board();
+        Progress {
+            connected: board.connected as u64,
+            answered: self.sent * self.shared.rooms.len() as u64,
+            delivered: board.heard.iter().flatten().map(|heard| heard.count).sum(),
+        }
     }
 
     /// How many deliveries are due of what was said.
@@ -309,7 +342,8 @@ impl Client {
         loop {
             // An error: the crowd is gone.
             let Ok(_) = phase.wait_for(|phase| *phase == Phase::Here).await else { return };
-            let Entered { mut reader, writer, missed, .. } = self.enter(&position).await;
+            let Some(entered) = self.enter(&position).await else { return };
+            let Entered { mut reader, writer, missed, .. } = entered;
             {
                 let mut board = self.shared.board.borrow_mut();
                 for delivery in missed {
@@ -345,8 +379,9 @@ impl Client {
         }
     }
 
-    /// Comes into its room, in as many attempts as it takes.
-    async fn enter(&self, position: &str) -> Entered {
+    /// Comes into its room, in as many attempts as it takes; `None`: the run is
+    /// ended before it has begun to come.
+    async fn enter(&self, position: &str) -> Option<Entered> {
         let shared = &self.shared;
         let seed = (self.room as u64) << 32 | self.client as u64;
         let from = clock::now();
@@ -354,8 +389,17 @@ impl Client {
             tokio::time::sleep(shared.spread.mul_f64(chance(seed))).await;
             None
         } else {
-            let gate = shared.gate.acquire().await.ok();
-            shared.opening.turn().await;
+            let gate = async {
+                let gate = shared.gate.acquire().await.ok();
+                shared.opening.turn().await;
+                gate
+            };
+            let gate = tokio::select! {
+                biased;
+                () = shared.stage.stopped() => return None,
+                gate = gate => gate,
+            };
+            shared.board.borrow_mut().coming += 1;
             gate
         };
         for attempt in 0.. {
@@ -382,8 +426,10 @@ impl Client {
                     } else {
                         board.authenticated.saturating_record(entered.authenticated.saturating_sub(began));
                         board.joined.saturating_record(now.saturating_sub(began));
+                        board.coming -= 1;
+                        board.there[self.room][self.client] = true;
                     }
-                    return entered;
+                    return Some(entered);
                 }
                 Err(error) => {
                     {

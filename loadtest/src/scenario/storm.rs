@@ -10,6 +10,7 @@ use crate::clock;
 use crate::plan::{self, Plan};
 use crate::process::Used;
 use crate::report::{Outcome, Report, Storm};
+use crate::stage::Point;
 
 /// All are connected, and back, by then.
 const CONNECTED: Duration = Duration::from_secs(300);
@@ -19,24 +20,25 @@ const QUIET: Duration = Duration::from_secs(5);
 
 /// Runs the scenario.
 pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::Result<Report> {
-    let mut crowd = plan.stage.prepare(Crowd::gather(plan, of, storm.spread)).await?;
+    let stage = &plan.stage;
+    let mut crowd = stage.prepare(Crowd::gather(plan, of, storm.spread)).await?;
+    stage.meet(Point::Gathered).await?;
     crowd.connect(CONNECTED).await?;
+    let all = crowd.connections;
     // So that everybody has somewhere to go on from.
     crowd.say(1).await?;
-    if !crowd.until_heard(QUIET).await {
+    if !crowd.until_heard(QUIET, plan.drain).await {
         let missed = crowd.board().missed(1);
         crowd.board().violations.push(format!("{missed} clients heard nothing before the storm"));
     }
-    tokio::time::sleep(plan.warmup).await;
+    stage.meet(Point::Ready).await?;
+    stage.sleep_until(clock::now() + plan.warmup.as_micros() as u64).await;
 
     crowd.board().due = Some(crowd.sent + storm.messages);
     if storm.by_server {
         eprintln!("waiting {:?} for a server to end", plan.duration);
-        ensure!(
-            crowd.until(plan.duration, |board| board.lost > 0).await,
-            "no connection was lost within {:?}",
-            plan.duration
-        );
+        crowd.until(plan.duration, |board| board.lost > 0 || stage.is_stopped()).await;
+        ensure!(crowd.board().lost > 0, "no connection was lost within {:?}", plan.duration);
     } else {
         crowd.send_away().await;
     }
@@ -47,10 +49,10 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
         crowd.say(storm.messages).await?;
     } else {
         crowd.say(storm.messages).await?;
+        stage.meet(Point::Away).await?;
         before = Used::now(&plan.pids);
         crowd.let_go();
     }
-    let all = of.connections;
     let quiet = if storm.by_server { QUIET.as_micros() as u64 } else { 0 };
     let back =
         crowd.until(CONNECTED, |board| board.connected == all && clock::now() >= board.last_event + quiet);
@@ -59,11 +61,12 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
         crowd.board().violations.push(format!("only {connected} of {all} came back"));
     }
     let costs = Used::now(&plan.pids).since(&before, 0, 0);
-    crowd.until_heard(QUIET).await;
+    crowd.until_heard(QUIET, plan.drain).await;
     crowd.board().due = None;
     // Who hears this has heard whatever still was to come before it.
     crowd.say(1).await?;
-    crowd.until_heard(QUIET).await;
+    crowd.until_heard(QUIET, plan.drain).await;
+    stage.meet(Point::Drained).await?;
 
     let (due, missed) = (crowd.due(), crowd.board().missed(crowd.sent));
     let result = {
@@ -73,7 +76,7 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
         }
         let since = |at: u64| at.saturating_sub(board.from.unwrap_or(at)) as f64 / 1e6;
         Storm {
-            connections: of.connections,
+            connections: all,
             members: of.members,
             lost: board.lost,
             closed: board.closed,
