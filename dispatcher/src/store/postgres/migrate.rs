@@ -25,6 +25,7 @@ macro_rules! migrations {
 migrations! {
     1 "0001_create_rooms_and_feeds";
     2 "0002_create_append";
+    3 "0003_look_up_by_the_right_index";
 }
 
 /// Names the advisory lock of those who migrate: "carillon" in ASCII.
