@@ -234,7 +234,9 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         (Used::now(&plan.pids), tally.answered, tally.delivered)
     };
     let stage = &plan.stage;
-    stage.sleep_until(tally.borrow().from).await;
+    // In a statement of its own: borrowed over the wait, nobody could write down anything.
+    let from = tally.borrow().from;
+    stage.sleep_until(from).await;
     {
         let tally = &mut *tally.borrow_mut();
         // Ended before time, the phase that was not reached has no length.
