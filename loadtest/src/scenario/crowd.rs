@@ -495,6 +495,7 @@ impl Client {
             // Counted in the end.
             Ok(()) | Err(Fault::Gap(..)) => {}
             Err(why) => {
+                board.violations.count(&why);
                 board.violations.push(format!("room {}, client {}: {why}", self.room, self.client));
             }
         }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::histogram;
 use super::pace::{Opening, Pace};
-use crate::check::{self, Heard};
+use crate::check::{self, Fault, Heard};
 use crate::clock;
 use crate::plan::{self, Plan};
 use crate::process::{Cost, Used};
@@ -224,6 +224,7 @@ fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
         tally.deliveries.saturating_record(now.saturating_sub(at));
     }
     if let Err(why) = tally.heard[room][member].take(delivery.seq, sender, number) {
+        tally.violations.count(&why);
         tally.violations.push(format!("room {room}, member {member}: {why}"));
     }
 }
@@ -287,10 +288,13 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
                 Some((sender, message, _)) => {
                     messages.push((sender, message));
                     if let Err(why) = stored.take(None, sender, message) {
+                        // What a gap leaves out is late, or missing in the end.
+                        tally.violations.wrong.not_as_sent += u64::from(!matches!(why, Fault::Gap(..)));
                         tally.violations.push(format!("room {number} in the store: {why}"));
                     }
                 }
                 None => {
+                    tally.violations.wrong.not_as_sent += 1;
                     tally.violations.push(format!("room {number} in the store: a text that nobody sent"));
                 }
             }
@@ -301,6 +305,8 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
             let spared = own.filter(|own| plan.wire.may_spare_the_sender() && !heard.knows(*own));
             let due = Heard::of(&messages, spared);
             if (heard.order, heard.count) != (due.order, due.count) {
+                tally.violations.wrong.not_as_stored += 1;
+                tally.violations.wrong.lost += due.count.saturating_sub(heard.count);
                 tally.violations.push(if heard.count == due.count {
                     format!("room {number}, member {member}: heard another order than the store's")
                 } else {
@@ -310,6 +316,7 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
         }
     }
     if all != tally.answered {
+        tally.violations.wrong.not_as_sent += tally.answered.saturating_sub(all);
         tally.violations.push(format!("{all} messages in the store, {} were answered", tally.answered));
     }
     Ok(())
