@@ -12,8 +12,8 @@ import { Server } from "socket.io";
 
 import { rest } from "./rest.mjs";
 import { connectSockets } from "./sockets.mjs";
-import { MemoryStore } from "./store/memory.mjs";
-import { PostgresStore } from "./store/postgres.mjs";
+import { MemoryStore } from "./memory.mjs";
+import { PostgresStore } from "./postgres.mjs";
 import { tokens } from "./token.mjs";
 
 const USAGE = `node server.mjs [--mode sio | sio-pg | tuned] [--host 127.0.0.1] [--port 8080]
