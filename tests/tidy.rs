@@ -30,7 +30,7 @@ fn read(file: &Path) -> String {
 }
 
 /// Who may depend on whom. Dependencies of tests are their own affair.
-const MAY_KNOW: [(&str, &[&str]); 8] = [
+const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("carillon", &["gateway", "dispatcher", "bus", "proto"]),
     ("gateway", &["bus", "proto"]),
     ("dispatcher", &["bus", "proto"]),
@@ -38,6 +38,7 @@ const MAY_KNOW: [(&str, &[&str]); 8] = [
     ("proto", &[]),
     ("testkit", &["proto"]),
     ("loadtest", &["proto"]),
+    ("floor", &[]),
     ("xtask", &[]),
 ];
 

@@ -5,6 +5,7 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::check::Fault;
 use crate::process::Cost;
 
 /// Violations kept.
@@ -21,7 +22,8 @@ pub struct Report {
     /// Processor time while it was measured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<Cost>,
-    /// What was wrong; the first ones.
+    /// What was wrong.
+    #[serde(flatten)]
     pub violations: Violations,
 }
 
@@ -37,22 +39,60 @@ pub enum Outcome {
     Storm(Storm),
 }
 
-/// What was wrong, the first ones.
+/// What was wrong: the first ones in words, and how many there were.
 #[derive(Debug, Serialize, Default)]
-#[serde(transparent)]
-pub struct Violations(Vec<String>);
+pub struct Violations {
+    #[serde(rename = "violations")]
+    first: Vec<String>,
+    /// All of them.
+    pub wrong: Counts,
+}
+
+/// How much was wrong, by its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Deliveries that never came.
+    pub lost: u64,
+    /// Deliveries that came before.
+    pub doubled: u64,
+    /// Deliveries that came after a later one.
+    pub out_of_order: u64,
+    /// Members who heard another order, or another number, than the store has.
+    pub not_as_stored: u64,
+    /// Messages that the store has otherwise than they were sent and answered:
+    /// in another order, twice, or not at all.
+    pub not_as_sent: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost, doubled, out_of_order, not_as_stored, not_as_sent } = self;
+        write!(f, "{lost} deliveries lost, {doubled} doubled, {out_of_order} out of order; ")?;
+        write!(f, "{not_as_stored} members heard what is not stored, {not_as_sent} messages stored wrongly")
+    }
+}
 
 impl Violations {
     /// Notes one more.
     pub fn push(&mut self, what: String) {
-        if self.0.len() < MAX_VIOLATIONS {
-            self.0.push(what);
+        if self.first.len() < MAX_VIOLATIONS {
+            self.first.push(what);
+        }
+    }
+
+    /// Counts a delivery that was not the one that was due. What a gap leaves
+    /// out may still come: whether it is lost shows in the end.
+    pub fn count(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Order(..) | Fault::Late(..) => self.wrong.out_of_order += 1,
+            Fault::Twice(..) => self.wrong.doubled += 1,
+            Fault::Gap(..) => {}
         }
     }
 
     /// Nothing was wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.first.is_empty()
     }
 }
 
@@ -238,7 +278,30 @@ impl fmt::Display for Report {
                 }
             );
         }
-        writeln!(f, "WRONG:")?;
-        self.violations.0.iter().try_for_each(|violation| writeln!(f, "  {violation}"))
+        writeln!(f, "WRONG: {}", self.violations.wrong)?;
+        self.violations.first.iter().try_for_each(|violation| writeln!(f, "  {violation}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_counted_beyond_what_is_shown() {
+        let mut violations = Violations::default();
+        for number in 0..MAX_VIOLATIONS as u64 + 5 {
+            let fault = Fault::Late(1, number);
+            violations.count(&fault);
+            violations.push(fault.to_string());
+        }
+        violations.count(&Fault::Order(3, 4));
+        violations.count(&Fault::Twice(1, 2));
+        // It may still come.
+        violations.count(&Fault::Gap(1, 4, 2));
+        let shown = serde_json::to_value(&violations).unwrap();
+        assert_eq!(shown["violations"].as_array().map(Vec::len), Some(MAX_VIOLATIONS));
+        let wrong = Counts { out_of_order: MAX_VIOLATIONS as u64 + 6, doubled: 1, ..Counts::default() };
+        assert_eq!(shown["wrong"], serde_json::to_value(wrong).unwrap());
     }
 }

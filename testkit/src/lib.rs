@@ -10,6 +10,7 @@ pub mod client;
 pub mod cluster;
 pub mod crowd;
 pub mod hints;
+pub mod npm;
 pub mod plot;
 pub mod ports;
 pub mod process;

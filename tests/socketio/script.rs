@@ -1,6 +1,5 @@
 //! Runs a script with Node.js and the official client, both as they are.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
@@ -144,32 +143,6 @@ fn installed() -> anyhow::Result<&'static Path> {
 fn install() -> anyhow::Result<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/socketio");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("socketio");
-    fs::create_dir_all(&folder).context("make a folder for the client")?;
-    // Another run of the tests may be at it.
-    let lock = File::create(folder.join("lock"))?;
-    lock.lock().context("lock the folder")?;
-    let stamp = folder.join("installed");
-    let wanted = fs::read_to_string(source.join("package-lock.json")).context("read the lock file")?;
-    if fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(source.join(file), folder.join(file)).with_context(|| format!("copy {file}"))?;
-        }
-        // Nothing that a package brings runs before a script imports it.
-        let npm = std::process::Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(&folder)
-            .output()
-            .context("run npm (Debian: apt-get install nodejs npm)")?;
-        ensure!(npm.status.success(), "npm ci: {}", String::from_utf8_lossy(&npm.stderr));
-        fs::write(&stamp, wanted).context("note what is installed")?;
-    }
-    // Modules are looked for where the script lies.
-    for entry in fs::read_dir(&source)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "mjs") {
-            let name = path.file_name().context("a script has a name")?;
-            fs::copy(&path, folder.join(name)).with_context(|| format!("copy {}", path.display()))?;
-        }
-    }
+    testkit::npm::install(&source, &folder)?;
     Ok(folder)
 }

@@ -42,6 +42,7 @@ pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
     let result = {
         let mut board = crowd.board();
         if missed > 0 {
+            board.violations.wrong.lost += missed;
             board.violations.push(format!("{missed} of {due} deliveries did not come"));
         }
         if board.closed > 0 || board.failed_attempts > 0 {

@@ -72,6 +72,7 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
     let result = {
         let mut board = crowd.board();
         if missed > 0 {
+            board.violations.wrong.lost += missed;
             board.violations.push(format!("{missed} of {due} deliveries did not come"));
         }
         let since = |at: u64| at.saturating_sub(board.from.unwrap_or(at)) as f64 / 1e6;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::histogram;
 use super::pace::{Opening, Pace};
-use crate::check::{self, Heard};
+use crate::check::{self, Fault, Heard};
 use crate::clock;
 use crate::plan::{self, Plan};
 use crate::process::{Cost, Used};
@@ -215,7 +215,8 @@ fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally) {
 fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
     let now = clock::now();
     let Some((sender, number, at)) = check::parse(&delivery.text) else {
-        return tally.violations.push(format!("a text that nobody sent: {}", delivery.text));
+        let why = format!("room {room}, member {member}: a text that nobody sent: {}", delivery.text);
+        return tally.violations.push(why);
     };
     tally.delivered += 1;
     if tally.measures(now) {
@@ -223,6 +224,7 @@ fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
         tally.deliveries.saturating_record(now.saturating_sub(at));
     }
     if let Err(why) = tally.heard[room][member].take(delivery.seq, sender, number) {
+        tally.violations.count(&why);
         tally.violations.push(format!("room {room}, member {member}: {why}"));
     }
 }
@@ -234,6 +236,7 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         (Used::now(&plan.pids), tally.answered, tally.delivered)
     };
     let stage = &plan.stage;
+    // In a statement of its own: borrowed over the wait, nobody could write down anything.
     let from = tally.borrow().from;
     stage.sleep_until(from).await;
     {
@@ -285,10 +288,13 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
                 Some((sender, message, _)) => {
                     messages.push((sender, message));
                     if let Err(why) = stored.take(None, sender, message) {
+                        // What a gap leaves out is late, or missing in the end.
+                        tally.violations.wrong.not_as_sent += u64::from(!matches!(why, Fault::Gap(..)));
                         tally.violations.push(format!("room {number} in the store: {why}"));
                     }
                 }
                 None => {
+                    tally.violations.wrong.not_as_sent += 1;
                     tally.violations.push(format!("room {number} in the store: a text that nobody sent"));
                 }
             }
@@ -299,6 +305,8 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
             let spared = own.filter(|own| plan.wire.may_spare_the_sender() && !heard.knows(*own));
             let due = Heard::of(&messages, spared);
             if (heard.order, heard.count) != (due.order, due.count) {
+                tally.violations.wrong.not_as_stored += 1;
+                tally.violations.wrong.lost += due.count.saturating_sub(heard.count);
                 tally.violations.push(if heard.count == due.count {
                     format!("room {number}, member {member}: heard another order than the store's")
                 } else {
@@ -308,6 +316,7 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
         }
     }
     if all != tally.answered {
+        tally.violations.wrong.not_as_sent += tally.answered.saturating_sub(all);
         tally.violations.push(format!("{all} messages in the store, {} were answered", tally.answered));
     }
     Ok(())
