@@ -9,6 +9,7 @@ pub mod checker;
 pub mod client;
 pub mod cluster;
 pub mod crowd;
+pub mod deliveries;
 pub mod hints;
 pub mod plot;
 pub mod ports;
@@ -17,6 +18,7 @@ pub mod proxy;
 pub mod rest;
 pub mod rolling;
 pub mod servers;
+pub mod tamper;
 pub mod token;
 mod wait;
 

@@ -486,7 +486,9 @@ impl Client {
 
     fn hear(&self, delivery: &Delivery, board: &mut Board) {
         let Some((sender, number, _)) = check::parse(&delivery.text) else {
-            return board.violations.push(format!("a text that nobody sent: {}", delivery.text));
+            let (room, client) = (self.room, self.client);
+            let why = format!("room {room}, client {client}: a text that nobody sent: {}", delivery.text);
+            return board.violations.push(why);
         };
         board.last_event = clock::now();
         match board.heard[self.room][self.client].take(delivery.seq, sender, number) {

@@ -215,7 +215,8 @@ fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally) {
 fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
     let now = clock::now();
     let Some((sender, number, at)) = check::parse(&delivery.text) else {
-        return tally.violations.push(format!("a text that nobody sent: {}", delivery.text));
+        let why = format!("room {room}, member {member}: a text that nobody sent: {}", delivery.text);
+        return tally.violations.push(why);
     };
     tally.delivered += 1;
     if tally.measures(now) {
