@@ -1,7 +1,7 @@
 //! What a proxy may do to single messages on their way from a server to its
 //! clients: lose, double, swap and alter every n-th one, and count what was done.
-//! Which bytes are a message, a [`Speech`] knows: NATS in [`hints`](crate::hints),
-//! a gateway's WebSockets in [`deliveries`](crate::deliveries).
+//! Which bytes are a message, those know who speak the server's language: NATS's
+//! in [`hints`](crate::hints), a gateway's in [`deliveries`](crate::deliveries).
 
 use std::io;
 use std::net::SocketAddr;
