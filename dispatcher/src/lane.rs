@@ -106,8 +106,7 @@ impl Lane {
             item.reply.refuse(ErrorCode::Unavailable.with("too many messages are waiting; try again"));
         }
         let Some(oldest) = batch.iter().map(|item| item.since).min() else { return };
-        let time = clock::now();
-        let messages: Vec<NewMessage> = batch.iter().map(|item| new_message(item, time)).collect();
+        let messages = new_messages(&batch);
         ::metrics::histogram!(metrics::BATCH_SIZE).record(messages.len() as f64);
 
         let deadline = (oldest + self.settings.store_deadline).max(now + LEAST);
@@ -227,6 +226,12 @@ fn sent(room: &RoomId, message: &MessageId, seq: u64, ordinal: u64, time: i64) -
     outcome::Result::Sent(Sent { message: message.into(), seq, ordinal, time, room: room.into() })
 }
 
+/// What the store is asked to append.
+pub(crate) fn new_messages(batch: &[Item]) -> Vec<NewMessage> {
+    let time = clock::now();
+    batch.iter().map(|item| new_message(item, time)).collect()
+}
+
 fn new_message(item: &Item, time: i64) -> NewMessage {
     let send = &item.send;
     let parts = [send.r#type.as_str_name(), &send.text, &send.data];
@@ -246,7 +251,7 @@ fn new_message(item: &Item, time: i64) -> NewMessage {
 
 /// Splits off repeats of a key that is in the batch already: the store answers
 /// them when the first is stored.
-fn split_repeats(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+pub(crate) fn split_repeats(items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
     let mut keys = HashSet::with_capacity(items.len());
     items.into_iter().partition(|item| {
         keys.insert((item.send.room.clone(), item.actor.user.clone(), item.send.key.clone()))

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 mod announce;
+#[doc(hidden)]
+pub mod bench_api;
 mod clock;
 mod command;
 mod follow;

@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 mod admission;
 mod app;
 pub mod auth;
+#[doc(hidden)]
+pub mod bench_api;
 mod client;
 mod connection;
 mod drain;

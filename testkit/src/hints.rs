@@ -3,76 +3,33 @@
 //! reorders them. Everything else passes untouched.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use bytes::BytesMut;
+use tokio::net::TcpListener;
+
+use crate::proxy::split;
+use crate::tamper::{Counts, Faults, Said, Speech, Tamper};
 
 /// Longer than any `INFO`; a server that says more on one line is none of ours.
 const MAX_LINE_BYTES: usize = 1 << 20;
 /// More than any server lets through.
 const MAX_PAYLOAD_BYTES: usize = 64 << 20;
-const READ_BYTES: usize = 64 << 10;
-
-/// What happens to messages on their way from the server to its clients. Counts
-/// are of messages over all connections; 0 is never.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HintFaults {
-    /// Every n-th message is lost.
-    pub drop_every: u64,
-    /// Every n-th message comes twice.
-    pub repeat_every: u64,
-    /// Every n-th message comes after the next one of its connection.
-    pub swap_every: u64,
-}
-
-/// What was done so far: a fault that never happened proves nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HintCounts {
-    /// Messages that came from the server.
-    pub messages: u64,
-    /// Lost.
-    pub dropped: u64,
-    /// Passed on twice.
-    pub repeated: u64,
-    /// Passed on after their successor.
-    pub swapped: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    messages: AtomicU64,
-    dropped: AtomicU64,
-    repeated: AtomicU64,
-    swapped: AtomicU64,
-}
 
 /// A proxy to one NATS server. Dropping it closes its connections.
 pub struct HintProxy {
     url: String,
-    faults: watch::Sender<HintFaults>,
-    counters: Arc<Counters>,
-    accepting: AbortHandle,
+    tamper: Tamper,
 }
 
 impl HintProxy {
     /// A proxy in front of the server that `nats_url` names. Nothing is done to
     /// messages before [`set`](Self::set).
     pub async fn start(nats_url: &str) -> anyhow::Result<Self> {
-        let (before, upstream) = split(nats_url);
+        let (before, upstream, after) = split(nats_url)?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("bind the proxy")?;
-        let address: SocketAddr = listener.local_addr()?;
-        let counters = Arc::<Counters>::default();
-        let (faults, watching) = watch::channel(HintFaults::default());
-        let accepting = tokio::spawn(accept(listener, upstream, watching, counters.clone())).abort_handle();
-        Ok(Self { url: format!("{before}{address}"), faults, counters, accepting })
+        let tamper = Tamper::start::<Nats>(listener, upstream)?;
+        Ok(Self { url: format!("{before}{}{after}", tamper.address()), tamper })
     }
 
     /// The server's URL, by way of the proxy.
@@ -81,143 +38,39 @@ impl HintProxy {
     }
 
     /// Changes what happens to messages from now on.
-    pub fn set(&self, faults: HintFaults) {
-        self.faults.send_replace(faults);
+    pub fn set(&self, faults: Faults) {
+        self.tamper.set(faults);
     }
 
     /// Nothing happens to messages any more, and what is held back goes on.
     pub fn heal(&self) {
-        self.set(HintFaults::default());
+        self.set(Faults::default());
     }
 
     /// What was done so far.
-    pub fn counts(&self) -> HintCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        HintCounts {
-            messages: read(&self.counters.messages),
-            dropped: read(&self.counters.dropped),
-            repeated: read(&self.counters.repeated),
-            swapped: read(&self.counters.swapped),
-        }
+    pub fn counts(&self) -> Counts {
+        self.tamper.counts()
     }
 }
 
-impl Drop for HintProxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
+/// What a NATS server says, with its line ends.
+#[derive(Default)]
+struct Nats;
 
-/// A URL's beginning up to its host, and host and port.
-fn split(url: &str) -> (String, String) {
-    let start = url.rfind('@').or_else(|| url.find("://").map(|at| at + 2)).map_or(0, |at| at + 1);
-    let host = url[start..].trim_end_matches('/');
-    let port = if host.contains(':') { "" } else { ":4222" };
-    (url[..start].to_owned(), format!("{host}{port}"))
-}
+impl Speech for Nats {
+    fn next(&mut self, input: &mut BytesMut) -> io::Result<Option<Said>> {
+        next(input)
+    }
 
-async fn accept(
-    listener: TcpListener,
-    upstream: String,
-    faults: watch::Receiver<HintFaults>,
-    counters: Arc<Counters>,
-) {
-    // Aborted with this task.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                // Only the client of this one is concerned.
-                let Ok((client, _)) = accepted else { continue };
-                connections.spawn(carry(client, upstream.clone(), faults.clone(), counters.clone()));
-            }
-            Some(_) = connections.join_next() => {}
-        }
+    fn altered(message: &[u8], number: u64) -> Option<Vec<u8>> {
+        let start = message.windows(2).position(|pair| pair == b"\r\n")? + 2;
+        let mut altered = message.to_vec();
+        let end = altered.len() - 2;
+        let payload = &mut altered[start..end];
+        let place = (number % payload.len().max(1) as u64) as usize;
+        *payload.get_mut(place)? ^= 1;
+        Some(altered)
     }
-}
-
-/// One connection; it ends for both when either side ends it.
-async fn carry(
-    mut client: TcpStream,
-    upstream: String,
-    faults: watch::Receiver<HintFaults>,
-    counters: Arc<Counters>,
-) -> io::Result<()> {
-    let mut server = TcpStream::connect(&upstream).await?;
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
-    let (mut from_client, to_client) = client.split();
-    let (from_server, mut to_server) = server.split();
-    tokio::select! {
-        copied = tokio::io::copy(&mut from_client, &mut to_server) => copied.map(drop),
-        pumped = pump(from_server, to_client, faults, &counters) => pumped,
-    }
-}
-
-async fn pump(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    mut faults: watch::Receiver<HintFaults>,
-    counters: &Counters,
-) -> io::Result<()> {
-    let mut input = BytesMut::new();
-    let mut output = Vec::new();
-    let mut held = None;
-    loop {
-        let now = *faults.borrow_and_update();
-        if now.swap_every == 0 {
-            output.extend(held.take().into_iter().flat_map(Bytes::into_iter));
-        }
-        while let Some(said) = next(&mut input)? {
-            match said {
-                Said::Message(message) => apply(now, message, &mut held, counters, &mut output),
-                Said::Other(line) => output.extend_from_slice(&line),
-            }
-        }
-        to.write_all(&output).await?;
-        output.clear();
-        input.reserve(READ_BYTES);
-        tokio::select! {
-            read = from.read_buf(&mut input) => if read? == 0 { return to.shutdown().await },
-            changed = faults.changed() => if changed.is_err() { return Ok(()) },
-        }
-    }
-}
-
-/// One message's way into the output.
-fn apply(
-    faults: HintFaults,
-    message: Bytes,
-    held: &mut Option<Bytes>,
-    counters: &Counters,
-    output: &mut Vec<u8>,
-) {
-    let number = counters.messages.fetch_add(1, Ordering::Relaxed) + 1;
-    let every = |n: u64| n > 0 && number.is_multiple_of(n);
-    let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
-    if every(faults.drop_every) {
-        count(&counters.dropped);
-        return;
-    }
-    if every(faults.swap_every) && held.is_none() {
-        *held = Some(message);
-        return;
-    }
-    output.extend_from_slice(&message);
-    if every(faults.repeat_every) {
-        count(&counters.repeated);
-        output.extend_from_slice(&message);
-    }
-    if let Some(held) = held.take() {
-        count(&counters.swapped);
-        output.extend_from_slice(&held);
-    }
-}
-
-/// One thing that the server said, with its line end.
-enum Said {
-    Message(Bytes),
-    Other(Bytes),
 }
 
 /// Takes the next thing out of the input; `None`: it is not complete yet.
@@ -253,7 +106,8 @@ fn not_nats(what: &str) -> io::Error {
 mod tests {
     use std::time::Duration;
 
-    use tokio::io::{AsyncBufReadExt, BufReader};
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpStream;
 
     use super::*;
     use crate::servers;
@@ -261,15 +115,15 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     /// A client of a few lines: what it hears is shown as it is on the wire.
-    struct Nats(BufReader<TcpStream>);
+    struct Client(BufReader<TcpStream>);
 
-    impl Nats {
+    impl Client {
         async fn connect(url: &str) -> Self {
-            let (_, address) = split(url);
-            let mut nats = Self(BufReader::new(TcpStream::connect(address).await.expect("connect")));
-            assert!(nats.line().await.starts_with("INFO "));
-            nats.say("CONNECT {\"verbose\":false,\"headers\":true}\r\n").await;
-            nats
+            let (_, address, _) = split(url).expect("a URL");
+            let mut client = Self(BufReader::new(TcpStream::connect(address).await.expect("connect")));
+            assert!(client.line().await.starts_with("INFO "));
+            client.say("CONNECT {\"verbose\":false,\"headers\":true}\r\n").await;
+            client
         }
 
         async fn say(&mut self, what: &str) {
@@ -303,8 +157,8 @@ mod tests {
 
     struct Rig {
         proxy: HintProxy,
-        publisher: Nats,
-        subscriber: Nats,
+        publisher: Client,
+        subscriber: Client,
         next: u32,
     }
 
@@ -312,8 +166,8 @@ mod tests {
         async fn new() -> Self {
             let server = servers::shared_nats().await.expect("nats-server");
             let proxy = HintProxy::start(server.url()).await.expect("a proxy");
-            let publisher = Nats::connect(server.url()).await;
-            let mut subscriber = Nats::connect(proxy.url()).await;
+            let publisher = Client::connect(server.url()).await;
+            let mut subscriber = Client::connect(proxy.url()).await;
             let subject = proxy.url().rsplit(':').next().expect("a port").to_owned();
             subscriber.say(&format!("SUB hints.{subject} 1\r\n")).await;
             subscriber.flush().await;
@@ -343,17 +197,6 @@ mod tests {
                 heard.push(self.subscriber.message().await.parse().expect("a number"));
             }
             heard
-        }
-    }
-
-    #[test]
-    fn a_url_is_cut_before_its_host() {
-        for (url, expected) in [
-            ("nats://127.0.0.1:4111", ("nats://", "127.0.0.1:4111")),
-            ("nats://me:secret@broker/", ("nats://me:secret@", "broker:4222")),
-            ("broker:1", ("", "broker:1")),
-        ] {
-            assert_eq!(split(url), (expected.0.to_owned(), expected.1.to_owned()));
         }
     }
 
@@ -393,19 +236,19 @@ mod tests {
         rig.publisher.say(&format!("HPUB {subject} 22 24\r\nNATS/1.0\r\nBell: 12\r\n\r\nhi\r\n")).await;
         assert_eq!(rig.subscriber.message().await, "NATS/1.0\r\nBell: 12\r\n\r\nhi");
         rig.subscriber.flush().await;
-        assert_eq!(rig.proxy.counts(), HintCounts { messages: 104, ..HintCounts::default() });
+        assert_eq!(rig.proxy.counts(), Counts { messages: 104, ..Counts::default() });
     }
 
     #[tokio::test]
     async fn messages_are_lost_doubled_and_swapped_and_counted() {
         let mut rig = Rig::new().await;
-        rig.proxy.set(HintFaults { drop_every: 5, ..HintFaults::default() });
+        rig.proxy.set(Faults { drop_every: 5, ..Faults::default() });
         rig.publish(10).await;
         assert_eq!(rig.heard(8).await, [1, 2, 3, 4, 6, 7, 8, 9]);
-        rig.proxy.set(HintFaults { repeat_every: 4, ..HintFaults::default() });
+        rig.proxy.set(Faults { repeat_every: 4, ..Faults::default() });
         rig.publish(10).await;
         assert_eq!(rig.heard(13).await, [11, 12, 12, 13, 14, 15, 16, 16, 17, 18, 19, 20, 20]);
-        rig.proxy.set(HintFaults { swap_every: 3, ..HintFaults::default() });
+        rig.proxy.set(Faults { swap_every: 3, ..Faults::default() });
         rig.publish(10).await;
         assert_eq!(rig.heard(9).await, [22, 21, 23, 25, 24, 26, 28, 27, 29]);
         // The last one waits for its successor, or for the end of the fault.
@@ -414,7 +257,11 @@ mod tests {
         rig.publish(10).await;
         assert_eq!(rig.heard(10).await, (31..=40).collect::<Vec<_>>());
         rig.subscriber.flush().await;
-        let counts = HintCounts { messages: 40, dropped: 2, repeated: 3, swapped: 3 };
+        rig.proxy.set(Faults { alter_every: 5, ..Faults::default() });
+        rig.publish(5).await;
+        // The 45th: its second byte, 5 before.
+        assert_eq!(rig.heard(5).await, [41, 42, 43, 44, 44]);
+        let counts = Counts { messages: 45, dropped: 2, repeated: 3, swapped: 3, altered: 1 };
         assert_eq!(rig.proxy.counts(), counts);
     }
 }

@@ -9,6 +9,7 @@ pub mod checker;
 pub mod client;
 pub mod cluster;
 pub mod crowd;
+pub mod deliveries;
 pub mod hints;
 pub mod npm;
 pub mod plot;
@@ -18,6 +19,7 @@ pub mod proxy;
 pub mod rest;
 pub mod rolling;
 pub mod servers;
+pub mod tamper;
 pub mod token;
 mod wait;
 

@@ -153,7 +153,7 @@ impl Drop for FaultProxy {
 }
 
 /// Cuts a URL around its authority's host and port.
-fn split(url: &str) -> anyhow::Result<(String, String, String)> {
+pub(crate) fn split(url: &str) -> anyhow::Result<(String, String, String)> {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, after) = rest.split_at(end);
@@ -331,6 +331,7 @@ mod tests {
         for (url, expected) in [
             ("127.0.0.1:1", ["", "127.0.0.1:1", ""]),
             ("nats://h", ["nats://", "h:4222", ""]),
+            ("nats://me:secret@broker/", ["nats://me:secret@", "broker:4222", "/"]),
             ("postgres://u:p@h:1/db?x=y@z", ["postgres://u:p@", "h:1", "/db?x=y@z"]),
         ] {
             let (before, host, after) = split(url).unwrap();

@@ -13,7 +13,8 @@ use gateway::{Deps, Endpoints, Gateway, Vocabulary};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tempfile::TempDir;
 use testkit::cluster::SECRET;
-use testkit::hints::{HintFaults, HintProxy};
+use testkit::hints::HintProxy;
+use testkit::tamper::Faults as HintFaults;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -108,7 +109,13 @@ impl Faulty {
     /// From now on hints get lost, come twice, and in the wrong order.
     pub fn begin(&self) {
         if let Bad::Proxy(proxy) = &self.bad {
-            proxy.set(HintFaults { drop_every: DROP, repeat_every: REPEAT, swap_every: SWAP });
+            let faults = HintFaults {
+                drop_every: DROP,
+                repeat_every: REPEAT,
+                swap_every: SWAP,
+                ..HintFaults::default()
+            };
+            proxy.set(faults);
         }
     }
 

@@ -29,8 +29,9 @@ mod actor_tests;
 mod follower;
 mod typing;
 
-use actor::{Actor, Effect, Fanout};
-pub use follower::HOLE_PATIENCE;
+pub(crate) use actor::Actor;
+use actor::{Effect, Fanout};
+pub use follower::{Follower, HOLE_PATIENCE, Todo};
 
 /// Above this many listeners a feed is worked on by a task of its own.
 const MANY_LISTENERS: usize = 256;
