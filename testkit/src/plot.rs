@@ -33,9 +33,6 @@ pub struct Chart {
     pub spans: Vec<Span>,
     /// Values to compare with, shown as dashed lines.
     pub limits: Vec<(String, f64)>,
-    /// What stands below these places of the axis, where that is not time; the
-    /// points of the lines are marked then.
-    pub ticks: Vec<(f64, String)>,
 }
 
 /// One line. Gaps are points that are not finite.
@@ -67,8 +64,7 @@ pub fn page(title: &str, charts: &[Chart]) -> String {
     let spans = charts.first().map_or(&[][..], |chart| &chart.spans).iter().enumerate();
     let spans: Vec<_> = spans.map(|(number, span)| format!("{}: {}", number + 1, span.name)).collect();
     let times = || charts.iter().flat_map(|chart| &chart.series).flat_map(|series| &series.points);
-    let ticks = charts.iter().flat_map(|chart| &chart.ticks).map(|(at, _)| *at);
-    let end = times().map(|(at, _)| *at).chain(ticks).fold(1.0, f64::max);
+    let end = times().map(|(at, _)| *at).fold(1.0, f64::max);
     let mut svg = String::new();
     draw(
         &mut svg,
@@ -148,11 +144,13 @@ impl Chart {
                 ),
             );
         }
-        for (at, label) in self.ticks(end) {
-            let (x, foot, label) = (x(at), HEIGHT - BOTTOM + 16.0, escaped(&label));
+        let seconds = nice(end / 8.0).max(1.0);
+        for tick in 0..=(end / seconds) as u32 {
+            let at = f64::from(tick) * seconds;
+            let foot = HEIGHT - BOTTOM + 16.0;
             draw(
                 svg,
-                format_args!("<text x=\"{x:.1}\" y=\"{foot}\" text-anchor=\"middle\">{label}</text>\n"),
+                format_args!("<text x=\"{:.1}\" y=\"{foot}\" text-anchor=\"middle\">{at} s</text>\n", x(at)),
             );
         }
         for (name, value) in &self.limits {
@@ -178,10 +176,6 @@ impl Chart {
                     draw(&mut path, format_args!("{verb}{:.1} {:.1}", x(*at), y(*value)));
                 }
                 pen_down = value.is_finite();
-                if pen_down && !self.ticks.is_empty() {
-                    let (x, y) = (x(*at), y(*value));
-                    draw(svg, format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{color}\"/>\n"));
-                }
             }
             draw(
                 svg,
@@ -189,15 +183,6 @@ impl Chart {
             );
         }
         self.draw_legend(svg);
-    }
-
-    fn ticks(&self, end: f64) -> Vec<(f64, String)> {
-        if !self.ticks.is_empty() {
-            return self.ticks.clone();
-        }
-        let seconds = nice(end / 8.0).max(1.0);
-        let times = (0..=(end / seconds) as u32).map(|tick| f64::from(tick) * seconds);
-        times.map(|at| (at, format!("{at} s"))).collect()
     }
 
     fn highest(&self) -> f64 {
@@ -270,17 +255,6 @@ mod tests {
         {
             assert_eq!(short(value), text);
         }
-    }
-
-    #[test]
-    fn an_axis_need_not_be_time() {
-        let points = vec![(0.0, 1.0), (1.0, 2.0)];
-        let ticks = vec![(0.0, "10".to_owned()), (1.0, "1,000".to_owned())];
-        let chart = Chart { series: vec![Series { name: "a".to_owned(), points }], ..Chart::default() };
-        assert!(page("", std::slice::from_ref(&chart)).contains(">1 s</text>"));
-        let svg = page("", &[Chart { ticks, ..chart }]);
-        assert!(svg.contains(">1,000</text>") && !svg.contains(" s</text>"), "{svg}");
-        assert_eq!(svg.matches("<circle").count(), 2);
     }
 
     #[test]

@@ -182,7 +182,6 @@ fn chart(cli: &Cli, restarts: &[Restart], returns: &[Return], (begin, end): (Dur
             series: series(|back| back.from, |back| back.left),
             spans: spans.clone(),
             limits: limits.clone(),
-            ..Chart::default()
         },
         Chart {
             title: "Clients back, by the gateway that takes them".to_owned(),
@@ -190,7 +189,6 @@ fn chart(cli: &Cli, restarts: &[Restart], returns: &[Return], (begin, end): (Dur
             series: series(|back| back.to, |back| back.back),
             spans,
             limits,
-            ..Chart::default()
         },
     ];
     page(&format!("Rolling restart under {} clients", cli.clients), &charts)
