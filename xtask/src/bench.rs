@@ -139,7 +139,8 @@ fn install_node_servers() -> anyhow::Result<PathBuf> {
 fn copy(from: &Path, to: &Path, ending: &str) -> anyhow::Result<()> {
     for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
         let path = entry?.path();
-        if let (Some(name), true) = (path.file_name(), path.extension().is_some_and(|known| known == ending)) {
+        if let (Some(name), true) = (path.file_name(), path.extension().is_some_and(|known| known == ending))
+        {
             fs::copy(&path, to.join(name)).with_context(|| format!("copy {}", path.display()))?;
         }
     }

@@ -73,11 +73,7 @@ pub const CURVES: [Curve; 4] = [
         title: "Memory of one gateway for each idle connection, in rooms of 100",
         grows: "connections",
         unit: "KiB",
-        lines: &[
-            ("JSON", key::MEMORY),
-            ("protobuf", key::MEMORY),
-            ("Socket.IO", key::MEMORY),
-        ],
+        lines: &[("JSON", key::MEMORY), ("protobuf", key::MEMORY), ("Socket.IO", key::MEMORY)],
         points: connections,
     },
 ];
@@ -169,7 +165,10 @@ mod tests {
             let points = (curve.points)(Scale::QUICK);
             assert!(points.len() >= 2, "{}", curve.name);
             for point in points {
-                assert!(point.load.connections(Scale::QUICK) <= 1000 && point.quiet_rooms <= 4000, "{point:?}");
+                assert!(
+                    point.load.connections(Scale::QUICK) <= 1000 && point.quiet_rooms <= 4000,
+                    "{point:?}"
+                );
             }
         }
     }

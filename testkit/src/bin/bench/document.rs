@@ -111,7 +111,10 @@ mod tests {
     fn markers_that_cannot_be_meant_are_mistakes() {
         let known = ["a", "b"];
         let mistake = |text: &str, given: &[&str]| rewrite(text, &tables(given), &known).unwrap_err();
-        assert_eq!(mistake(PAGE.replace("bench:b", "bench:c").as_str(), &[]), Mistake::Unknown(9, "c".to_owned()));
+        assert_eq!(
+            mistake(PAGE.replace("bench:b", "bench:c").as_str(), &[]),
+            Mistake::Unknown(9, "c".to_owned())
+        );
         assert_eq!(mistake("nothing\n", &["a"]), Mistake::Missing("a".to_owned()));
         assert_eq!(mistake(&PAGE.replace("bench:b", "bench:a"), &[]), Mistake::Twice(9, "a".to_owned()));
         assert_eq!(mistake("<!-- bench:a -->\n", &["a"]), Mistake::Open(1, "a".to_owned()));

@@ -79,9 +79,7 @@ impl Load {
     pub fn connections(self, scale: Scale) -> usize {
         match self {
             Self::Pairs { pairs, .. } => 2 * scale.count(pairs, 4),
-            Self::Rooms { rooms, members, .. } => {
-                scale.count(rooms, 2) * scale.count(members, LEAST_MEMBERS)
-            }
+            Self::Rooms { rooms, members, .. } => scale.count(rooms, 2) * scale.count(members, LEAST_MEMBERS),
             Self::Connect { connections } | Self::Storm { connections } => scale.count(connections, 100),
         }
     }

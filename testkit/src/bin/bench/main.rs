@@ -145,12 +145,7 @@ fn list(steps: &[Step], scale: Scale) {
 }
 
 /// Runs every step, until it is ended: then there is what there is.
-async fn measure_all(
-    cli: &Cli,
-    steps: &[Step],
-    scale: Scale,
-    results: &mut Results,
-) -> anyhow::Result<()> {
+async fn measure_all(cli: &Cli, steps: &[Step], scale: Scale, results: &mut Results) -> anyhow::Result<()> {
     let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
     // Processes run in folders of their own.
     let mut starter = Starter::new(Programs {

@@ -76,8 +76,7 @@ impl Generator {
         load: Load,
         scale: Scale,
     ) -> anyhow::Result<Sample> {
-        let (json, log) =
-            (self.folder.join(format!("{name}.json")), self.folder.join(format!("{name}.log")));
+        let (json, log) = (self.folder.join(format!("{name}.json")), self.folder.join(format!("{name}.log")));
         if json.exists() {
             std::fs::remove_file(&json).context("remove an old report")?;
         }
@@ -213,8 +212,7 @@ mod tests {
             ],
             "violations": [],
         });
-        let pids =
-            [(Part::Gateway, 7), (Part::Gateway, 8), (Part::Dispatcher, 9), (Part::Postgres, 10)];
+        let pids = [(Part::Gateway, 7), (Part::Gateway, 8), (Part::Dispatcher, 9), (Part::Postgres, 10)];
         let sample = Sample::of(&report, &pids);
         let figure = |name: &str| sample.figures.get(name).copied();
         assert_eq!(figure(key::ANSWERED_PER_SECOND), Some(100.0));

@@ -34,7 +34,8 @@ pub fn read(file: &Path) -> anyhow::Result<Results> {
 /// The tables of the page, and the pictures beside it.
 pub fn write_page(results: &Results, scale: Scale, page: &Path, pictures: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(page).with_context(|| format!("read {}", page.display()))?;
-    let tables = tables::markdown(&tables::tables(results, scale));
+    let folder = pictures.file_name().and_then(|name| name.to_str()).context("the pictures need a folder")?;
+    let tables = tables::markdown(&tables::tables(results, scale), folder);
     let text = document::rewrite(&text, &tables, &tables::names())
         .with_context(|| format!("the markers of {}", page.display()))?;
     for curve in CURVES.iter().filter(|curve| results.has(curve.name)) {
@@ -103,7 +104,11 @@ mod tests {
         let pictures = folder.path().join("pictures");
         write_page(&results, Scale::FULL, &page, &pictures).unwrap();
         let text = std::fs::read_to_string(&page).unwrap();
-        assert!(text.contains("| **Carillon standalone** | 1,230 |") && text.contains("| 2 | | 2.5 |"), "{text}");
+        assert!(
+            text.contains("| **Carillon standalone** | 1,230 |") && text.contains("| 2 | | 2.5 |"),
+            "{text}"
+        );
+        assert!(text.contains("](pictures/curve-gateways.svg)"), "{text}");
         assert!(std::fs::read_to_string(pictures.join("curve-gateways.svg")).unwrap().contains("<circle"));
         write(&results, Scale::FULL, folder.path()).unwrap();
         assert_eq!(read(&folder.path().join("results.json")).unwrap(), results);

@@ -56,7 +56,9 @@ pub fn draw(title: &str, (grows, unit): (&str, &str), labels: &[String], lines: 
     }
     let (middle, grows) = (LEFT + wide / 2.0, escaped(grows));
     let below = foot + 18.0;
-    write(format_args!("<text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\" fill=\"#777\">{grows}</text>\n"));
+    write(format_args!(
+        "<text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\" fill=\"#777\">{grows}</text>\n"
+    ));
     for (number, (name, values)) in lines.iter().enumerate() {
         let color = COLORS[number % COLORS.len()];
         let known = values.iter().enumerate().filter_map(|(step, value)| Some((x(step), y((*value)?))));
@@ -96,7 +98,9 @@ mod tests {
 
     #[test]
     fn axes_end_with_figures_that_are_easily_read() {
-        for (highest, end) in [(0.0, 1.0), (0.7, 0.8), (1.0, 1.0), (3.1, 4.0), (95.0, 100.0), (1500.0, 2000.0)] {
+        for (highest, end) in
+            [(0.0, 1.0), (0.7, 0.8), (1.0, 1.0), (3.1, 4.0), (95.0, 100.0), (1500.0, 2000.0)]
+        {
             assert!((nice(highest) - end).abs() < 1e-9, "{highest}: {}", nice(highest));
         }
     }

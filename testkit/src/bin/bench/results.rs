@@ -61,9 +61,7 @@ impl Run {
 impl Results {
     /// A figure of every round, with the rounds.
     pub fn values(&self, row: &str, contestant: &str, figure: &str) -> Vec<(usize, f64)> {
-        self.of(row, contestant)
-            .filter_map(|run| Some((run.round, *run.figures.get(figure)?)))
-            .collect()
+        self.of(row, contestant).filter_map(|run| Some((run.round, *run.figures.get(figure)?))).collect()
     }
 
     /// The same at a place of a curve.
@@ -139,7 +137,10 @@ pub mod tests {
     fn results_are_read_as_they_were_written() {
         let results = Results {
             setting: vec![("Machine".to_owned(), "small".to_owned())],
-            runs: vec![Run { point: Some("10".to_owned()), ..run("curve-rooms", "cluster-1", 1, ("x", 1.5)) }],
+            runs: vec![Run {
+                point: Some("10".to_owned()),
+                ..run("curve-rooms", "cluster-1", 1, ("x", 1.5))
+            }],
         };
         let text = serde_json::to_string(&results).unwrap();
         assert_eq!(serde_json::from_str::<Results>(&text).unwrap(), results);

@@ -40,7 +40,8 @@ fn gibibytes(kilobytes: &str) -> Option<String> {
 
 /// What a program says of itself, on one line. Servers are not all on the path.
 fn version(program: &str, flag: &str) -> Option<String> {
-    let places = "/usr/sbin:/usr/local/sbin:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)";
+    let places =
+        "/usr/sbin:/usr/local/sbin:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)";
     let command = format!("PATH=\"$PATH:{places}\" exec {program} {flag}");
     let output = Command::new("sh").args(["-c", &command]).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -141,14 +141,13 @@ impl Starter {
         })
     }
 
-    async fn cluster(
-        &self,
-        gateways: usize,
-        load: Load,
-        services: Arc<Services>,
-    ) -> anyhow::Result<Running> {
-        let options =
-            ClusterOptions { gateways, dispatchers: 1, settings: settings(load), ..ClusterOptions::default() };
+    async fn cluster(&self, gateways: usize, load: Load, services: Arc<Services>) -> anyhow::Result<Running> {
+        let options = ClusterOptions {
+            gateways,
+            dispatchers: 1,
+            settings: settings(load),
+            ..ClusterOptions::default()
+        };
         let system = binary(&self.programs.carillon).cluster_on(services.clone(), options).await?;
         let mut pids = service_pids(&services);
         let own = |part| move |node: &cluster::Node| node.pid().map(|pid| (part, pid));
@@ -157,7 +156,11 @@ impl Starter {
         Ok(Running {
             targets: system.gateway_urls(),
             pids,
-            metrics: system.gateways().iter().map(|node| format!("{}/metrics", node.admin().base())).collect(),
+            metrics: system
+                .gateways()
+                .iter()
+                .map(|node| format!("{}/metrics", node.admin().base()))
+                .collect(),
             database: Some(system.database_url().to_owned()),
             carillon: Some(system),
             processes: Vec::new(),
@@ -213,8 +216,11 @@ impl Starter {
 }
 
 fn service_pids(services: &Services) -> Vec<(Part, u32)> {
-    let parts: [(Part, &Server); 3] =
-        [(Part::Postgres, &services.postgres), (Part::Broker, &services.nats), (Part::Broker, &services.redis)];
+    let parts: [(Part, &Server); 3] = [
+        (Part::Postgres, &services.postgres),
+        (Part::Broker, &services.nats),
+        (Part::Broker, &services.redis),
+    ];
     parts.into_iter().filter_map(|(part, server)| Some((part, server.pid()?))).collect()
 }
 

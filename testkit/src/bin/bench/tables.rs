@@ -90,7 +90,12 @@ fn ratios(results: &Results) -> Table {
         let values = |of: Contestant| results.values(ratio.row, &of.name(), ratio.figure);
         let spread = Spread::of_ratios(&values(ratio.of), &values(ratio.against))?;
         let plain = |of: Contestant| of.title().replace("**", "");
-        Some(vec![ratio.title.to_owned(), plain(ratio.of), plain(ratio.against), format!("**{}**", spread.text())])
+        Some(vec![
+            ratio.title.to_owned(),
+            plain(ratio.of),
+            plain(ratio.against),
+            format!("**{}**", spread.text()),
+        ])
     });
     Table {
         name: SUMMARY,
@@ -134,7 +139,11 @@ fn order(results: &Results) -> Table {
 /// How often, and of how many.
 fn share(count: u64, of: f64) -> String {
     let counted = with_commas(&count.to_string());
-    if count == 0 || of == 0.0 { counted } else { format!("{counted} ({} %)", figure(100.0 * count as f64 / of)) }
+    if count == 0 || of == 0.0 {
+        counted
+    } else {
+        format!("{counted} ({} %)", figure(100.0 * count as f64 / of))
+    }
 }
 
 fn of_curve(curve: &Curve, results: &Results, scale: Scale) -> Table {
@@ -168,8 +177,11 @@ impl Table {
     /// For a page.
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| {
-            let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-            format!("| {} |\n", cells.join(" | ")).replace("|  |", "| |")
+            let cell = |cell: &String| match &**cell {
+                "" => " |".to_owned(),
+                cell => format!(" {} |", cell.replace('|', "\\|")),
+            };
+            format!("|{}\n", cells.iter().map(cell).collect::<String>())
         };
         let mut text = line(&self.head);
         text.push_str(&format!("|{}\n", "---|".repeat(self.head.len())));
@@ -204,9 +216,16 @@ pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// In Markdown, by name.
-pub fn markdown(tables: &[Table]) -> BTreeMap<String, String> {
-    tables.iter().map(|table| (table.name.to_owned(), table.markdown())).collect()
+/// In Markdown, by name; curves below their picture, which lies in a folder of
+/// this name beside the page.
+pub fn markdown(tables: &[Table], pictures: &str) -> BTreeMap<String, String> {
+    let text = |table: &Table| {
+        let Table { name, title, .. } = table;
+        let is_curve = CURVES.iter().any(|curve| curve.name == *name);
+        let picture = if is_curve { format!("![{title}]({pictures}/{name}.svg)\n\n") } else { String::new() };
+        (table.name.to_owned(), picture + &table.markdown())
+    };
+    tables.iter().map(text).collect()
 }
 
 /// What makes the benchmark fail: runs without a report, and wrong deliveries of
@@ -266,7 +285,15 @@ mod tests {
     #[test]
     fn ratios_and_shares_are_of_what_they_should_be() {
         let table = ratios(&results());
-        assert_eq!(table.rows, [["stored sends answered/s", "Carillon standalone", "Socket.IO + PostgreSQL", "**8.5 (8 to 9)**"]]);
+        assert_eq!(
+            table.rows,
+            [[
+                "stored sends answered/s",
+                "Carillon standalone",
+                "Socket.IO + PostgreSQL",
+                "**8.5 (8 to 9)**"
+            ]]
+        );
         let table = order(&results());
         assert_eq!(table.head[4], "out of order");
         assert_eq!(table.rows[0][1..], ["2", "100", "1", "5 (5 %)"]);
@@ -281,7 +308,11 @@ mod tests {
         let failures = failures(&results);
         assert!(failures[0].starts_with("senders, standalone, round 2: WRONG DELIVERIES"), "{failures:?}");
         assert_eq!(failures[1], "pairs, sio, round 1: gone");
-        assert!(tables(&results, Scale::FULL).iter().any(|table| table.markdown().contains("standalone** (WRONG)")));
+        assert!(
+            tables(&results, Scale::FULL)
+                .iter()
+                .any(|table| table.markdown().contains("standalone** (WRONG)"))
+        );
     }
 
     #[test]
