@@ -2,8 +2,9 @@
 //! up as a table in a copy of the page; and the page has a place for every table.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use testkit::process::temp_dir;
 
@@ -14,29 +15,41 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Builds programs of other packages, as cargo does for tests only with their own.
-fn build(programs: &[(&str, &str)]) {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked"]).current_dir(root());
-    for (package, program) in programs {
-        cargo.args(["--package", package, "--bin", program]);
+/// A program of another package. `cargo test --workspace` has built it; alone,
+/// this test builds it if its sources are newer.
+fn program(package: &str, name: &str) -> PathBuf {
+    let program = Path::new(CARILLON).parent().expect("it is in a folder").join(name);
+    let built = fs::metadata(&program).and_then(|program| program.modified());
+    if !built.is_ok_and(|built| newest(&root().join(package).join("src")) <= built) {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", package, "--bin", name]).current_dir(root());
+        let status = cargo.stdin(Stdio::null()).status().expect("cargo runs");
+        assert!(status.success(), "cargo build ended with {status}");
     }
-    let status = cargo.stdin(Stdio::null()).status().expect("cargo runs");
-    assert!(status.success(), "cargo build ended with {status}");
+    program
+}
+
+/// When a file in this folder was last changed.
+fn newest(folder: &Path) -> SystemTime {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let changed = |path: PathBuf| match path.is_dir() {
+        true => newest(&path),
+        false => fs::metadata(&path).and_then(|file| file.modified()).expect("when it was changed"),
+    };
+    entries.map(changed).max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[test]
 fn the_smallest_row_rewrites_a_copy_of_the_page() {
-    build(&[("loadtest", "carillon-loadtest"), ("testkit", "bench")]);
-    let programs = Path::new(CARILLON).parent().expect("it is in a folder");
+    let (generator, bench) = (program("loadtest", "carillon-loadtest"), program("testkit", "bench"));
     let folder = temp_dir().expect("a folder");
     let page = folder.path().join("performance.md");
     fs::copy(root().join(PAGE), &page).expect("a copy of the page");
     let before = fs::read_to_string(&page).expect("the page");
 
-    let mut bench = Command::new(programs.join("bench"));
+    let mut bench = Command::new(bench);
     bench.args(["--quick", "--only", "rooms-latency", "--contestants", "standalone", "--write"]);
-    bench.args(["--carillon", CARILLON]).arg("--loadtest").arg(programs.join("carillon-loadtest"));
+    bench.args(["--carillon", CARILLON]).arg("--loadtest").arg(generator);
     bench.arg("--out").arg(folder.path().join("out")).arg("--page").arg(&page);
     bench.arg("--pictures").arg(folder.path().join("pictures"));
     let output = bench.stdin(Stdio::null()).output().expect("it runs");
