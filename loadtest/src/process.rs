@@ -1,6 +1,8 @@
 //! What the servers' processes use: processor time and memory, as Linux counts
-//! them, or memory as their metrics say.
+//! them, or memory as their metrics say. Processor time is a process's and its
+//! children's: PostgreSQL works in one for each connection.
 
+use std::collections::HashMap;
 use std::fs;
 
 use anyhow::Context as _;
@@ -18,12 +20,16 @@ pub struct Used(Vec<(u32, String, u64)>);
 impl Used {
     /// Reads it. A process that is gone is left out.
     pub fn now(pids: &[u32]) -> Self {
-        let read = |pid: &u32| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let (name, micros) = parse_stat(&stat)?;
-            Some((*pid, name, micros))
-        };
-        Self(pids.iter().filter_map(read).collect())
+        if pids.is_empty() {
+            return Self(Vec::new());
+        }
+        let read = |pid: u32| parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all = entries.filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            Some((pid, read(pid)?))
+        });
+        Self(with_children(pids, &all.collect()))
     }
 
     /// What was used since `before`, divided by what was done with it.
@@ -68,13 +74,45 @@ pub struct Cost {
     pub micros_per_delivery: Option<f64>,
 }
 
-/// Name, and user and system time in microseconds, from `/proc/PID/stat`.
-fn parse_stat(stat: &str) -> Option<(String, u64)> {
+/// One process at one moment.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    name: String,
+    parent: u32,
+    /// Its own, and that of children that have ended and that it has waited for.
+    micros: u64,
+}
+
+/// Name, parent, and user and system time, from `/proc/PID/stat`.
+fn parse_stat(stat: &str) -> Option<Stat> {
     // The name may hold blanks and brackets of its own.
     let (start, end) = (stat.find('(')?, stat.rfind(')')?);
-    let mut fields = stat.get(end + 1..)?.split_ascii_whitespace().skip(11);
-    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some((stat.get(start + 1..end)?.to_owned(), (user + system) * TICK_MICROS))
+    let fields: Vec<_> = stat.get(end + 1..)?.split_ascii_whitespace().collect();
+    let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok());
+    Some(Stat {
+        name: stat.get(start + 1..end)?.to_owned(),
+        parent: fields.get(1)?.parse().ok()?,
+        micros: ticks.sum::<Option<u64>>()? * TICK_MICROS,
+    })
+}
+
+/// What each of these and all of its descendants have used, those included that
+/// have ended: so a child that ends takes nothing away.
+fn with_children(pids: &[u32], all: &HashMap<u32, Stat>) -> Vec<(u32, String, u64)> {
+    let mut used: Vec<_> =
+        pids.iter().filter_map(|pid| Some((*pid, all.get(pid)?.name.clone(), 0))).collect();
+    for (pid, stat) in all {
+        // Up to whoever was asked for. Parents are older, so there is an end.
+        let mut above = Some(*pid);
+        while let Some(pid) = above {
+            if let Some((.., micros)) = used.iter_mut().find(|(asked, ..)| *asked == pid) {
+                *micros += stat.micros;
+                break;
+            }
+            above = all.get(&pid).map(|stat| stat.parent);
+        }
+    }
+    used
 }
 
 /// Resident memory in bytes of all these processes together, by their metrics
@@ -112,8 +150,25 @@ mod tests {
     #[test]
     fn processor_time_is_read_whatever_the_process_is_called() {
         let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 900 0 1 0 250 50 0 0 20 0 5 0 100 1 2";
-        assert_eq!(parse_stat(stat), Some(("a (b) c".to_owned(), 3_000_000)));
+        let read = Stat { name: "a (b) c".to_owned(), parent: 1, micros: 3_000_000 };
+        assert_eq!(parse_stat(stat), Some(read));
         assert_eq!(parse_stat("42 (a"), None);
+    }
+
+    #[test]
+    fn children_count_for_whoever_was_asked_for() {
+        let stat = |parent, micros| Stat { name: "x".to_owned(), parent, micros };
+        let all = HashMap::from([
+            (1, stat(0, 1)),
+            (2, stat(1, 10)),
+            (3, stat(2, 100)),
+            (4, stat(3, 1000)),
+            (5, stat(1, 10_000)),
+        ]);
+        let used = |pids: &[u32]| with_children(pids, &all).into_iter().map(|(.., micros)| micros);
+        assert!(used(&[2, 5]).eq([1110, 10_000]));
+        // Nobody counts twice, and who is gone is left out.
+        assert!(used(&[2, 3, 9]).eq([10, 1100]));
     }
 
     #[test]

@@ -144,6 +144,9 @@ pub struct Connect {
     pub memory_after: Option<u64>,
     /// What one connection adds to it, bytes.
     pub memory_per_connection: Option<f64>,
+    /// Processor time until all were connected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub connect_costs: Vec<Cost>,
     /// Seconds of idling in which `costs` were measured.
     pub idle_seconds: f64,
 }
@@ -218,6 +221,10 @@ impl fmt::Display for Connect {
         writeln!(f, "all joined after {:.2} s, {:.0} /s", self.seconds, self.per_second)?;
         writeln!(f, "authenticated  {}", self.authenticated_ms)?;
         writeln!(f, "joined         {}", self.joined_ms)?;
+        for cost in &self.connect_costs {
+            let each = cost.cpu_seconds * 1e6 / self.connections.max(1) as f64;
+            writeln!(f, "connecting     {:<24} {each:.0} us per connection", cost.process)?;
+        }
         if let (Some(before), Some(after), Some(each)) =
             (self.memory_before, self.memory_after, self.memory_per_connection)
         {

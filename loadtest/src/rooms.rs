@@ -4,10 +4,14 @@
 use std::hash::{BuildHasher as _, RandomState};
 
 use anyhow::{Context as _, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
 use crate::plan::Plan;
+
+/// Rooms created at once: each waits for a flush, and one flush serves many.
+const CREATE_AT_ONCE: usize = 16;
 
 /// A room to talk in, and who is in it.
 pub struct Room {
@@ -37,26 +41,27 @@ pub fn prefix(plan: &Plan) -> String {
     format!("{}-{run:010x}", plan.user_prefix)
 }
 
-/// Creates rooms of so many new users.
+/// Creates rooms of so many new users, in this order.
 pub async fn create(plan: &Plan, sizes: &[usize], direct: bool) -> anyhow::Result<Vec<Room>> {
-    let http = reqwest::Client::new();
-    let prefix = prefix(plan);
-    let mut rooms = Vec::with_capacity(sizes.len());
-    for (number, size) in sizes.iter().enumerate() {
-        let members: Vec<_> = (0..*size).map(|member| format!("{prefix}-{number}-{member}")).collect();
-        let body = if direct {
-            json!({ "kind": "direct", "user": members[1] })
-        } else {
-            json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
-        };
-        let target = &plan.targets[number % plan.targets.len()];
-        let body = post(&http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
-            .await
-            .with_context(|| format!("creating a room at {target}"))?;
-        let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
-        rooms.push(Room { id: room.id, members });
-    }
-    Ok(rooms)
+    let (http, prefix) = (&reqwest::Client::new(), &prefix(plan));
+    stream::iter(sizes.iter().enumerate())
+        .map(|(number, size)| async move {
+            let members: Vec<_> = (0..*size).map(|member| format!("{prefix}-{number}-{member}")).collect();
+            let body = if direct {
+                json!({ "kind": "direct", "user": members[1] })
+            } else {
+                json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
+            };
+            let target = &plan.targets[number % plan.targets.len()];
+            let body = post(http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
+                .await
+                .with_context(|| format!("creating a room at {target}"))?;
+            let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
+            anyhow::Ok(Room { id: room.id, members })
+        })
+        .buffered(CREATE_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// Posts a JSON body in a user's name; the answer's body.

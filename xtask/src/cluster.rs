@@ -98,18 +98,30 @@ fn program(name: &str, topology: &Topology, release: bool) -> anyhow::Result<Com
             target().join(folder).join("carillon")
         }
     };
-    build(&["build", "--package", "testkit", "--bin", name])?;
-    // The shell allows what may be allowed at most: clients need descriptors.
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"ulimit -n "$(ulimit -H -n)" 2>/dev/null; exec "$@""#, name]);
-    command.arg(target().join("debug").join(name)).arg("--program").arg(carillon);
+    let mut command = testkit_program(name)?;
+    command.arg("--program").arg(carillon);
     command.args(["--gateways", &topology.gateways.to_string()]);
     command.args(["--dispatchers", &topology.dispatchers.to_string()]);
-    command.current_dir(root());
     Ok(command)
 }
 
-fn build(args: &[&str]) -> anyhow::Result<()> {
+/// Builds a program of testkit; the command that runs it in the repository.
+pub fn testkit_program(name: &str) -> anyhow::Result<Command> {
+    build(&["build", "--package", "testkit", "--bin", name])?;
+    // The shell allows what may be allowed at most: clients need descriptors.
+    // Only root may allow more than that.
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        r#"ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -H -n)" 2>/dev/null; exec "$@""#,
+        name,
+    ]);
+    command.arg(target().join("debug").join(name)).current_dir(root());
+    Ok(command)
+}
+
+/// Builds something.
+pub fn build(args: &[&str]) -> anyhow::Result<()> {
     announce(&format!("cargo {}", args.join(" ")));
     let status = cargo(args).stdin(Stdio::null()).status().context("run cargo build")?;
     ensure!(status.success(), "cargo build ended with {status}");
@@ -125,7 +137,7 @@ pub fn target() -> PathBuf {
 }
 
 /// Replaces this process, so that Ctrl-C and signals reach the program itself.
-fn become_it(mut command: Command) -> anyhow::Result<bool> {
+pub fn become_it(mut command: Command) -> anyhow::Result<bool> {
     let error = command.exec();
     bail!("cannot run {command:?}: {error}")
 }

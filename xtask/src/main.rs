@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod check;
 mod cluster;
 mod deploy;
@@ -23,6 +24,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure everything that docs/performance.md has tables of.
+    ///
+    /// Builds Carillon, the load generator and the floor optimized, installs what is
+    /// not there, starts every server on this machine, and puts the same loads on
+    /// all of them: Carillon alone and as a cluster, Socket.IO on Node.js with and
+    /// without PostgreSQL, and servers that do nothing but hand frames on. In every
+    /// round each load is put on all of them in turn; medians, and the lowest and
+    /// the highest of all rounds, go to target/bench/results.json and report.html.
+    ///
+    /// Three rounds take about 40 minutes on two cores. Nothing else should run on
+    /// the machine. Fails if Carillon or the floor lost, doubled or reordered
+    /// anything. Ctrl-C writes what there is.
+    #[command(after_help = "Examples:\n  cargo xtask bench --write\n  cargo xtask bench --only pairs,rooms \
+                            --contestants standalone,floor\n  cargo xtask bench --debug --quick\n  \
+                            cargo xtask bench --from target/bench/results.json --write")]
+    Bench(bench::Bench),
     /// Check and test everything, as CI does.
     ///
     /// First the checks of `cargo xtask check`, then all tests of the workspace.
@@ -115,6 +132,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
+        Task::Bench(options) => bench::run(&options),
         Task::Test { no_checks, args } => tests::run(!no_checks, &args),
         Task::Ci => tests::run(true, &[]),
         Task::DeployCheck => deploy::run(),

@@ -31,6 +31,8 @@ enum Found {
 pub enum Task {
     /// All tests.
     Tests,
+    /// The benchmark, of everything that it compares.
+    Bench,
     /// A cluster of local processes.
     Cluster {
         /// With something that watches it.
@@ -51,11 +53,13 @@ const NEEDS: [Need; 7] = [
 impl Need {
     fn is_of(&self, task: Task) -> bool {
         match (task, &self.found) {
-            (_, Found::Server { .. }) | (Task::Tests, Found::Tool(_) | Found::File(_)) => true,
+            (_, Found::Server { .. })
+            | (Task::Tests, Found::Tool(_) | Found::File(_))
+            | (Task::Bench, Found::Tool(_)) => true,
             (Task::Cluster { prometheus }, Found::Program(_)) => prometheus,
-            (Task::Tests, Found::Program(_)) | (Task::Cluster { .. }, Found::Tool(_) | Found::File(_)) => {
-                false
-            }
+            (Task::Tests | Task::Bench, Found::Program(_))
+            | (Task::Bench, Found::File(_))
+            | (Task::Cluster { .. }, Found::Tool(_) | Found::File(_)) => false,
         }
     }
 

@@ -20,8 +20,9 @@ pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
     let mut crowd = stage.prepare(Crowd::gather(plan, of, Duration::ZERO)).await?;
     stage.meet(Point::Gathered).await?;
     let memory_before = process::memory(&plan.metrics, &plan.pids).await?;
-    let start = clock::now();
+    let (start, used_before) = (clock::now(), Used::now(&plan.pids));
     crowd.connect(CONNECTED).await?;
+    let used = Used::now(&plan.pids).since(&used_before, 0, 0);
     let seconds = (crowd.board().last_event - start) as f64 / 1e6;
     let connections = crowd.connections;
     stage.meet(Point::Ready).await?;
@@ -61,6 +62,7 @@ pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
             memory_per_connection: memory_before
                 .zip(memory_after)
                 .map(|(before, after)| (after as f64 - before as f64) / connections as f64),
+            connect_costs: used,
             idle_seconds,
         }
     };

@@ -20,6 +20,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -116,10 +117,27 @@ pub struct System {
 }
 
 struct Parts {
-    nats: NatsServer,
-    redis: RedisServer,
-    postgres: PostgresServer,
+    services: Arc<Services>,
     database_url: String,
+}
+
+/// The servers that a cluster stands on.
+pub struct Services {
+    /// The broker.
+    pub nats: NatsServer,
+    /// Presence.
+    pub redis: RedisServer,
+    /// The store.
+    pub postgres: PostgresServer,
+}
+
+impl Services {
+    /// Starts them.
+    pub async fn start(postgres: PostgresOptions) -> anyhow::Result<Self> {
+        let (nats, redis, postgres) =
+            tokio::try_join!(servers::nats(), servers::redis(), servers::postgres_with(postgres))?;
+        Ok(Self { nats, redis, postgres })
+    }
 }
 
 impl Binary {
@@ -137,17 +155,23 @@ impl Binary {
         Ok(System { gateways: vec![node], dispatchers: Vec::new(), parts: None, links: HashMap::new(), dir })
     }
 
-    /// Starts a cluster with a database of its own.
+    /// Starts a cluster with servers and a database of its own.
     pub async fn cluster(&self, options: ClusterOptions) -> anyhow::Result<System> {
+        let services = Services::start(options.postgres.clone()).await?;
+        self.cluster_on(services.into(), options).await
+    }
+
+    /// Starts a cluster with a database of its own on servers that run. Others
+    /// may use them before and after it: two at once would hear each other.
+    pub async fn cluster_on(
+        &self,
+        services: Arc<Services>,
+        options: ClusterOptions,
+    ) -> anyhow::Result<System> {
         let dir = temp_dir()?;
-        let (nats, redis, postgres) = tokio::try_join!(
-            servers::nats(),
-            servers::redis(),
-            servers::postgres_with(options.postgres.clone())
-        )?;
-        let database_url = postgres.create_database().await?;
+        let database_url = services.postgres.create_database().await?;
         self.migrate(&database_url).await?;
-        let parts = Parts { nats, redis, postgres, database_url };
+        let parts = Parts { services, database_url };
         let mut system = System {
             gateways: Vec::new(),
             dispatchers: Vec::new(),
@@ -224,8 +248,8 @@ impl System {
         options: &ClusterOptions,
     ) -> anyhow::Result<String> {
         let url = match to {
-            Target::Nats => self.parts().nats.url().to_owned(),
-            Target::Redis => self.parts().redis.url().to_owned(),
+            Target::Nats => self.nats().url().to_owned(),
+            Target::Redis => self.redis().url().to_owned(),
             Target::Postgres => self.parts().database_url.clone(),
             Target::Dispatcher(number) => self.dispatcher(number).url(),
         };
@@ -275,17 +299,17 @@ impl System {
 
     /// The broker of a cluster.
     pub fn nats(&self) -> &NatsServer {
-        &self.parts().nats
+        &self.parts().services.nats
     }
 
     /// The presence server of a cluster.
     pub fn redis(&self) -> &RedisServer {
-        &self.parts().redis
+        &self.parts().services.redis
     }
 
     /// The store's server of a cluster.
     pub fn postgres(&self) -> &PostgresServer {
-        &self.parts().postgres
+        &self.parts().services.postgres
     }
 
     /// The database of a cluster.

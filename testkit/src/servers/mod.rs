@@ -178,6 +178,11 @@ impl Server {
         self.child.is_none()
     }
 
+    /// Its process id while it runs here.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref()?.process.pid()
+    }
+
     /// Starts it again, on the same port and data, and waits until it answers.
     pub async fn start(&self) -> anyhow::Result<()> {
         let child = self.child()?;

@@ -84,6 +84,13 @@ impl PostgresServer {
         Ok(with_database(self.url(), &name))
     }
 
+    /// Removes a database, whoever is connected to it.
+    pub async fn drop_database(&self, url: &str) -> anyhow::Result<()> {
+        let name = url.rsplit_once('/').map_or("", |(_, name)| name);
+        let name = name.split_once('?').map_or(name, |(name, _)| name);
+        self.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+    }
+
     /// Runs one statement as administrator, outside any test's database.
     pub async fn execute(&self, statement: &str) -> anyhow::Result<()> {
         let mut command = psql(self.url(), statement)?;
