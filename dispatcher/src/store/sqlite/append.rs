@@ -159,9 +159,8 @@ static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
     })
 });
 
-/// Writes messages in the order of their places: the search index takes them
-/// best so. Values are bound one by one, which costs half of what it costs to
-/// take them out of JSON.
+/// Writes messages in the order of their places, as the table keeps them. Values
+/// are bound one by one, which costs half of what it costs to take them out of JSON.
 async fn insert(tx: &mut SqliteConnection, mut messages: Vec<Placed<'_>>) -> Result<()> {
     messages.sort_by_key(|message| message.place);
     let mut rest = messages.as_slice();

@@ -122,6 +122,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration!(1, "0001_create_rooms_and_feeds"),
         migration!(2, "0002_create_search"),
+        migration!(3, "0003_drop_search_index"),
     ])
 }
 

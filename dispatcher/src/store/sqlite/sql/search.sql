@@ -1,8 +1,5 @@
--- Messages of room ?1 that match ?2, below seq ?3, newest first.
+-- Messages with a seq from ?2 up to below ?3 of the room with the number ?1, newest first.
 SELECT messages.*
-FROM message_words
-CROSS JOIN messages ON messages.place = message_words.rowid
-WHERE message_words MATCH ?2
-    AND message_words.rowid >= (SELECT number << 36 FROM rooms WHERE id = ?1)
-    AND message_words.rowid < (SELECT number << 36 FROM rooms WHERE id = ?1) + ?3
-ORDER BY message_words.rowid DESC LIMIT ?4
+FROM messages
+WHERE place >= (?1 << 36) + ?2 AND place < (?1 << 36) + ?3 AND deleted_at = 0
+ORDER BY place DESC
