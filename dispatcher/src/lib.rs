@@ -79,6 +79,7 @@ impl Dispatcher {
         settings: Settings,
         spans: Option<Arc<dyn Spans>>,
     ) -> Dispatcher {
+        metrics::start();
         let settings = Arc::new(settings);
         let stopping = CancellationToken::new();
         let tasks = Tasks {
