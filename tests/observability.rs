@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_carillon");
 
 /// Not exported by a healthy process that stands alone.
-const RARE: [&str; 4] = [
+const RARE: [&str; 5] = [
+    "carillon_presence_call_seconds",
     "carillon_presence_errors_total",
     "carillon_presence_leases_total",
     "carillon_presence_link_up",
