@@ -17,15 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_carillon");
 
 /// Not exported by a healthy process that stands alone.
-const RARE: [&str; 8] = [
-    "carillon_dispatcher_panics_total",
-    "carillon_dispatcher_publish_errors_total",
-    "carillon_dispatcher_retries_total",
+const RARE: [&str; 5] = [
+    "carillon_presence_call_seconds",
     "carillon_presence_errors_total",
     "carillon_presence_leases_total",
     "carillon_presence_link_up",
     "carillon_presence_reconnects_total",
-    "carillon_trace_spans_total",
 ];
 
 fn root() -> &'static Path {

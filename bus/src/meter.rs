@@ -1,6 +1,9 @@
 //! The metrics of this crate, under the same names for every adapter.
 
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 
 /// What a broker counts. The handles are kept, because a look-up by name for
 /// every message would cost more than handing the message over.
@@ -30,6 +33,7 @@ impl BrokerMeter {
 
 /// What presence counts.
 pub(crate) struct PresenceMeter {
+    pub call_seconds: Histogram,
     pub errors: Counter,
     pub link_up: Gauge,
     pub reconnects: Counter,
@@ -39,6 +43,7 @@ pub(crate) struct PresenceMeter {
 impl PresenceMeter {
     pub fn new() -> Self {
         Self {
+            call_seconds: histogram!("carillon_presence_call_seconds"),
             errors: counter!("carillon_presence_errors_total"),
             link_up: gauge!("carillon_presence_link_up"),
             reconnects: counter!("carillon_presence_reconnects_total"),
@@ -58,6 +63,11 @@ pub(crate) fn describe() {
     describe_gauge!("carillon_broker_subscriptions", "Subscriptions now.");
     describe_gauge!("carillon_broker_link_up", "1 while the broker can be reached.");
     describe_counter!("carillon_broker_reconnects_total", "Connections to the broker after the first.");
+    describe_histogram!(
+        "carillon_presence_call_seconds",
+        Unit::Seconds,
+        "Time that the presence store took for a call, failures included."
+    );
     describe_counter!("carillon_presence_errors_total", "Calls to the presence store that failed.");
     describe_gauge!("carillon_presence_link_up", "1 while the presence store can be reached.");
     describe_counter!(

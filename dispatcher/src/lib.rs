@@ -81,6 +81,7 @@ impl Dispatcher {
         settings: Settings,
         spans: Option<Arc<dyn Spans>>,
     ) -> Dispatcher {
+        metrics::start();
         let settings = Arc::new(settings);
         let stopping = CancellationToken::new();
         let tasks = Tasks {

@@ -9,7 +9,7 @@ use proto::node::{Ephemeral, Event, Feed, ephemeral};
 use proto::v1::{Change, ReadMark};
 use proto::{FeedId, RoomId, subject};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -30,8 +30,11 @@ pub(crate) enum Publication {
 /// of one feed go through one queue and keep their order.
 #[derive(Clone)]
 pub(crate) struct Publisher {
-    queues: Arc<[mpsc::Sender<Publication>]>,
+    queues: Arc<[mpsc::Sender<Waiting>]>,
 }
+
+/// What is published, and since when it waits.
+type Waiting = (Publication, Instant);
 
 impl Publisher {
     /// Starts one task a lane. They end after `stop`, when their queues are empty.
@@ -57,9 +60,9 @@ impl Publisher {
             Publication::Feed(FeedId::User(user), ..) => user.as_str(),
         };
         let queue = &self.queues[clock::place(key, self.queues.len())];
-        if let Err(refused) = queue.try_send(publication) {
+        if let Err(refused) = queue.try_send((publication, Instant::now())) {
             ::metrics::counter!(metrics::PUBLISH_ERRORS).increment(1);
-            if let Publication::Feed(feed, _, traced) = refused.into_inner() {
+            if let (Publication::Feed(feed, _, traced), _) = refused.into_inner() {
                 traced.iter().for_each(|change| change.dropped(&feed));
             }
         }
@@ -74,7 +77,8 @@ struct Lane {
 }
 
 impl Lane {
-    async fn run(mut self, mut queue: mpsc::Receiver<Publication>, stop: CancellationToken) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Waiting>, stop: CancellationToken) {
+        let publish_seconds = ::metrics::histogram!(metrics::PUBLISH_SECONDS);
         let mut stopping = false;
         loop {
             let next = tokio::select! {
@@ -86,7 +90,7 @@ impl Lane {
                 }
                 next = queue.recv() => next,
             };
-            let Some(publication) = next else { return };
+            let Some((publication, since)) = next else { return };
             if stopping && self.away {
                 // No time for a broker that does not answer: another
                 // dispatcher announces the heads.
@@ -99,6 +103,9 @@ impl Lane {
                     for mut event in events(&feed, changes, self.settings.max_payload_bytes) {
                         let publishing = Publishing::begin(&traced, &mut event);
                         let taken = self.publish(subject.clone(), event.encode_to_vec()).await;
+                        if taken {
+                            publish_seconds.record(since.elapsed());
+                        }
                         publishing.end(&feed, taken);
                     }
                 }

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use proto::ErrorCode;
 use proto::node::{Outcome, outcome};
 use proto::v1;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -31,13 +30,13 @@ pub(crate) type Waiting = Result<(Outcome, OwnedSemaphorePermit), Status>;
 impl Reply {
     /// To a stream, as the outcome of its command `id`.
     pub(crate) fn to_stream(id: u64, outcomes: mpsc::Sender<Waiting>, place: OwnedSemaphorePermit) -> Self {
-        Self { command: "unknown", to: To::Stream { id, outcomes, place } }
+        Self { command: metrics::UNKNOWN, to: To::Stream { id, outcomes, place } }
     }
 
     /// To whoever waits for it here.
     pub(crate) fn to_call() -> (Self, oneshot::Receiver<outcome::Result>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { command: "unknown", to: To::Call(sender) }, receiver)
+        (Self { command: metrics::UNKNOWN, to: To::Call(sender) }, receiver)
     }
 
     /// Names the command, for the metrics.
@@ -47,11 +46,11 @@ impl Reply {
 
     /// Sends the outcome. Whoever asked may be gone: then nobody wants it.
     pub(crate) fn send(self, result: outcome::Result) {
-        let label = match &result {
-            outcome::Result::Error(error) => label(error),
-            _ => "ok",
+        let refused = match &result {
+            outcome::Result::Error(error) => Some(error),
+            _ => None,
         };
-        ::metrics::counter!(metrics::COMMANDS, "command" => self.command, "result" => label).increment(1);
+        metrics::command(self.command, refused);
         match self.to {
             To::Stream { id, outcomes, place } => {
                 let _ = outcomes.try_send(Ok((Outcome { id, result: Some(result) }, place)));
@@ -66,11 +65,6 @@ impl Reply {
     pub(crate) fn refuse(self, error: v1::Error) {
         self.send(outcome::Result::Error(error));
     }
-}
-
-/// The name of an error in a metric's label: of bounded number.
-pub(crate) fn label(error: &v1::Error) -> &'static str {
-    ErrorCode::from_name(&error.code).map_or("other", ErrorCode::name)
 }
 
 /// The outcomes of one stream, as the gateway takes them.

@@ -14,7 +14,7 @@ use crate::command::check::Checked;
 use crate::intake::Intake;
 use crate::metrics;
 use crate::query::Queries;
-use crate::reply::{Outcomes, label};
+use crate::reply::Outcomes;
 use crate::task;
 
 /// The service of one dispatcher; cheap to clone.
@@ -48,13 +48,12 @@ impl Rpc for Service {
 
     async fn ask(&self, request: Request<Query>) -> Result<Response<Answer>, Status> {
         let Query { actor, question } = request.into_inner();
-        let name = question.as_ref().map_or("unknown", name);
+        let name = question.as_ref().map_or(metrics::UNKNOWN, name);
         let answer = match question {
             Some(question) => self.answer(actor, question).await,
             None => Err(ErrorCode::Malformed.with("a query of an unknown kind")),
         };
-        let result = answer.as_ref().map_or_else(label, |_| "ok");
-        ::metrics::counter!(metrics::QUERIES, "query" => name, "result" => result).increment(1);
+        metrics::query(name, answer.as_ref().err());
         let result = answer.unwrap_or_else(answer::Result::Error);
         Ok(Response::new(Answer { result: Some(result) }))
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::admission::Admission;
 use crate::auth::Authenticator;
 use crate::hub::Hub;
-use crate::outbound::{Closing, Outbound};
+use crate::outbound::Outbound;
 use crate::presence::PresenceKeeper;
 use crate::settings::Settings;
 use crate::vocabulary::Desk;
@@ -49,12 +49,9 @@ impl Strangers {
         self.list().remove(&(Arc::as_ptr(outbound) as usize));
     }
 
-    /// Closes them all.
-    pub fn close(&self, closing: &Closing) {
-        let strangers: Vec<_> = self.list().values().cloned().collect();
-        for outbound in strangers {
-            outbound.close(closing.clone());
-        }
+    /// What waits for each of them.
+    pub fn outbounds(&self) -> Vec<Arc<Outbound>> {
+        self.list().values().cloned().collect()
     }
 
     fn list(&self) -> MutexGuard<'_, HashMap<usize, Arc<Outbound>>> {
@@ -75,6 +72,14 @@ pub enum NoPlace {
 }
 
 impl App {
+    /// What waits for each connection. One that authenticates at this moment may
+    /// be there twice.
+    pub fn outbounds(&self) -> Vec<Arc<Outbound>> {
+        let mut outbounds = self.strangers.outbounds();
+        outbounds.extend(self.hub.all_clients().iter().map(|client| client.outbound.clone()));
+        outbounds
+    }
+
     /// Takes a place for a connection.
     pub fn take_place(self: &Arc<Self>) -> Result<Place, NoPlace> {
         let taken = self.connections.fetch_add(1, Ordering::Relaxed);

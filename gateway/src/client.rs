@@ -8,6 +8,7 @@ use proto::v1::{ServerFrame, server_frame::Body};
 use proto::{RoomId, UserId, v1};
 
 use crate::feed::Feed;
+use crate::metrics;
 use crate::outbound::Outbound;
 use crate::wire::{self, Wire};
 
@@ -93,6 +94,9 @@ impl Client {
 
     /// Answers the request `re`; requests without an id only hear refusals.
     pub fn answer(&self, re: u64, body: Body) {
+        if let Body::Error(error) = &body {
+            metrics::error(&error.code);
+        }
         if re != 0 || matches!(body, Body::Error(_)) {
             self.send(&ServerFrame::answer(re, body));
         }

@@ -273,9 +273,10 @@ impl Connection {
         match requests::ready(&self.app, &client, re, &identity, since).await {
             Ok(()) => {
                 self.session.authenticated();
-                self.app.strangers.remove(&self.outbound);
                 self.expires_at = identity.expires_at;
+                // In this order, so that a drain finds it in one of the two.
                 self.app.hub.enter(&client);
+                self.app.strangers.remove(&self.outbound);
                 self.app.presence.entered(&client);
                 self.client = Some(client);
             }
@@ -293,6 +294,7 @@ impl Connection {
     }
 
     fn refuse(&self, re: u64, error: Error) {
+        metrics::error(&error.code);
         let frame = proto::v1::ServerFrame::refusal(re, error);
         self.outbound.push(wire::native(self.encoding, &frame));
     }

@@ -8,38 +8,206 @@ use proto::CloseCode;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::client::Client;
-use crate::outbound::Closing;
+use crate::metrics::Drain;
+use crate::outbound::{Closing, Outbound};
 
 /// Pause between two waves of closes.
 const WAVE: Duration = Duration::from_millis(100);
+/// Waves that begin within any second.
+const WAVES_PER_SECOND: u64 = 10;
 /// How long clients may take to go after the last wave.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Closes every client over `spread`, and waits for the connections to end.
+/// Closes every connection over `spread`, and waits for them to end.
 pub async fn drain(app: &App, connections: &TaskTracker, spread: Duration) {
-    let hub = &app.hub;
-    let clients = hub.all_clients();
-    let waves = (spread.as_millis() / WAVE.as_millis()).max(1) as usize;
-    let in_wave = clients.len().div_ceil(waves).max(1);
-    tracing::info!(clients = clients.len(), ?spread, "draining");
-    for wave in clients.chunks(in_wave) {
-        close(wave);
-        tokio::time::sleep(WAVE).await;
-    }
-    // Who connected in the last instant.
-    close(&hub.all_clients());
-    app.strangers.close(&Closing { code: CloseCode::Drain, reason: "drain 0".to_owned() });
+    let metrics = &app.hub.metrics().drain;
+    let open =
+        || -> Vec<_> { app.outbounds().into_iter().filter(|outbound| !outbound.is_closing()).collect() };
+    let count = open().len();
+    let mut pace = Pace::new(count, spread);
+    tracing::info!(connections = count, ?spread, per_second = pace.per_second, "draining");
+    metrics.draining.set(1.0);
+    let pause = async || tokio::time::sleep(WAVE).await;
+    close_all(&open, &mut pace, metrics, &pause).await;
     connections.close();
-    if tokio::time::timeout(PATIENCE, connections.wait()).await.is_err() {
+    let ended = async {
+        // A handshake that was under way may end in a connection even now.
+        while tokio::time::timeout(WAVE, connections.wait()).await.is_err() {
+            close_all(&open, &mut pace, metrics, &pause).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, ended).await.is_err() {
         tracing::warn!(left = connections.len(), "some connections did not end in time");
     }
 }
 
-fn close(clients: &[Arc<Client>]) {
-    for client in clients {
-        // The waves are the spread; the delay only breaks up each of them.
-        let delay = client.id % WAVE.as_millis() as u64;
-        client.outbound.close(Closing { code: CloseCode::Drain, reason: format!("drain {delay}") });
+/// Closes all that are open, and those that open meanwhile.
+///
+/// The pause is counted from the end of a wave. On a machine that is late, waves
+/// move apart, and never together.
+async fn close_all(
+    open: &impl Fn() -> Vec<Arc<Outbound>>,
+    pace: &mut Pace,
+    metrics: &Drain,
+    pause: &impl AsyncFn(),
+) {
+    let mut left = open();
+    while !left.is_empty() {
+        if pace.has_begun() {
+            pause().await;
+        }
+        close_wave(&mut left, pace.next_wave(), metrics);
+        if left.is_empty() {
+            left = open();
+        }
+        metrics.left.set(left.len() as f64);
+    }
+}
+
+/// Closes so many of these, as far as they are still open.
+fn close_wave(left: &mut Vec<Arc<Outbound>>, count: u64, metrics: &Drain) {
+    let mut closed = 0;
+    while closed < count
+        && let Some(outbound) = left.pop()
+    {
+        // The waves are the spread; the delay spreads each of them.
+        let delay = WAVE.as_millis() as u64 * closed / count;
+        let closing = Closing { code: CloseCode::Drain, reason: format!("drain {delay}") };
+        closed += u64::from(outbound.close(closing));
+    }
+    if closed > 0 {
+        metrics.closes.increment(closed);
+        metrics.waves.increment(1);
+    }
+}
+
+/// How many are closed in each wave: in no second more than the rate, wherever
+/// that second begins.
+#[derive(Debug)]
+struct Pace {
+    per_second: u64,
+    waves: u64,
+}
+
+impl Pace {
+    /// The rate at which so many are closed within `spread`, rounded up to whole
+    /// connections a second.
+    fn new(connections: usize, spread: Duration) -> Self {
+        let millis = spread.max(WAVE).as_millis() as u64;
+        Self { per_second: (connections as u64 * 1000).div_ceil(millis).max(1), waves: 0 }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.waves > 0
+    }
+
+    /// How many the next wave closes. What is rounded up in one is missing in a
+    /// later one, so that ten in a row have exactly what a second may have.
+    fn next_wave(&mut self) -> u64 {
+        let closed_after = |waves: u64| (self.per_second * waves).div_ceil(WAVES_PER_SECOND);
+        let count = closed_after(self.waves + 1) - closed_after(self.waves);
+        self.waves += 1;
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The waves until so many are closed.
+    fn waves(connections: usize, spread: Duration) -> Vec<u64> {
+        let mut pace = Pace::new(connections, spread);
+        let mut left = connections as u64;
+        let mut waves = Vec::new();
+        while left > 0 {
+            let wave = pace.next_wave().min(left);
+            left -= wave;
+            waves.push(wave);
+        }
+        waves
+    }
+
+    /// The most in any ten waves in a row: what can begin within a second.
+    fn most_in_a_second(waves: &[u64]) -> u64 {
+        let second = WAVES_PER_SECOND as usize;
+        (0..waves.len()).map(|from| waves[from..].iter().take(second).sum()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn p8_the_rate_is_what_the_spread_asks_for() {
+        let seconds = Duration::from_secs;
+        for (connections, spread, per_second, first) in [
+            (1490, seconds(5), 298, [30, 30, 30, 30, 29]),
+            (1000, seconds(5), 200, [20, 20, 20, 20, 20]),
+            (7, seconds(5), 2, [1, 0, 0, 0, 0]),
+            (1, seconds(30), 1, [1, 0, 0, 0, 0]),
+            (0, seconds(5), 1, [1, 0, 0, 0, 0]),
+            (100, Duration::from_millis(500), 200, [20, 20, 20, 20, 20]),
+            // Nothing to spread over: all at once.
+            (100, Duration::ZERO, 1000, [100, 100, 100, 100, 100]),
+        ] {
+            let mut pace = Pace::new(connections, spread);
+            let waves = [(); 5].map(|()| pace.next_wave());
+            assert_eq!((pace.per_second, waves), (per_second, first), "{connections} over {spread:?}");
+        }
+    }
+
+    proptest! {
+        /// P8: the setting is an upper bound in every second, the last is closed
+        /// in time, and no wave stands out.
+        #[test]
+        fn p8_no_second_has_more_than_its_share(connections in 1..50_000_usize, seconds in 1..120_u64) {
+            let waves = waves(connections, Duration::from_secs(seconds));
+            let share = (connections as u64).div_ceil(seconds);
+            prop_assert!(most_in_a_second(&waves) <= share);
+            prop_assert!(waves.len() as u64 <= seconds * WAVES_PER_SECOND);
+            let largest = waves.iter().max().copied().unwrap_or(0);
+            prop_assert!(largest <= share.div_ceil(WAVES_PER_SECOND));
+        }
+    }
+
+    fn outbounds(count: usize) -> Vec<Arc<Outbound>> {
+        (0..count).map(|_| Arc::new(Outbound::new(100))).collect()
+    }
+
+    fn closed(outbounds: &[Arc<Outbound>]) -> usize {
+        outbounds.iter().filter(|outbound| outbound.is_closing()).count()
+    }
+
+    #[tokio::test]
+    async fn p8_whoever_comes_meanwhile_is_closed_at_the_same_pace() {
+        let all = RefCell::new(outbounds(40));
+        let open = || all.borrow().iter().filter(|outbound| !outbound.is_closing()).cloned().collect();
+        let counts = RefCell::new(Vec::new());
+        let pause = async || {
+            let count = closed(&all.borrow());
+            counts.borrow_mut().push(count);
+            // Handshakes that end after the drain has begun.
+            if count == 20 {
+                all.borrow_mut().extend(outbounds(15));
+            }
+        };
+        let mut pace = Pace::new(40, Duration::from_millis(400));
+        close_all(&open, &mut pace, &Drain::default(), &pause).await;
+        assert_eq!(closed(&all.borrow()), 55);
+        assert_eq!(*counts.borrow(), [10, 20, 30, 40, 50]);
+    }
+
+    #[tokio::test]
+    async fn p8_the_clients_of_one_wave_are_told_to_come_back_one_by_one() {
+        let all = outbounds(4);
+        // One has gone by itself, and is not told twice.
+        all[0].close(Closing::with(CloseCode::SlowReader));
+        let open = || all.iter().filter(|outbound| !outbound.is_closing()).cloned().collect();
+        close_all(&open, &mut Pace::new(3, Duration::ZERO), &Drain::default(), &async || ()).await;
+        let mut reasons: Vec<_> =
+            all.iter().map(|outbound| outbound.take().closing.expect("it is closing").reason).collect();
+        reasons.sort();
+        assert_eq!(reasons, ["drain 0", "drain 33", "drain 66", "slow_reader"]);
     }
 }

@@ -35,6 +35,7 @@ mod metrics;
 mod outbound;
 mod page;
 mod presence;
+mod queues;
 mod reference;
 mod requests;
 mod rest;
@@ -116,6 +117,8 @@ impl Gateway {
             strangers: app::Strangers::default(),
             connections: AtomicUsize::new(0),
         });
+        app.hub.metrics().connections_limit.set(app.settings.max_connections as f64);
+        tasks.spawn(queues::watch(app.clone(), stop.clone()));
         let sessions = Arc::<socketio::Sessions>::default();
         let most = app.settings.max_connections;
         let (relay, heard) =

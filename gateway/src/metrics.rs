@@ -4,10 +4,14 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
-use proto::CloseCode;
+use proto::{CloseCode, ErrorCode};
 
 const CLOSES: &str = "carillon_gateway_closes_total";
 const REFUSED: &str = "carillon_gateway_handshakes_refused_total";
+const RELAYED: &str = "carillon_gateway_relayed_requests_total";
+const LATE_HINTS: &str = "carillon_gateway_late_hints_total";
+const ERRORS: &str = "carillon_gateway_errors_total";
+const FAN_OUT: &str = "carillon_gateway_fan_out_seconds";
 
 /// Handles to the metrics of the busy paths.
 pub struct Metrics {
@@ -19,12 +23,26 @@ pub struct Metrics {
     pub fills: Counter,
     /// Fills that the dispatcher did not answer.
     pub fill_errors: Counter,
+    /// Changes that the broker brought after they were filled from the store.
+    pub late_filled: Counter,
+    /// Changes that the broker brought after they were known otherwise.
+    pub late_seen: Counter,
+    /// From a change's arrival until it is in every listener's queue.
+    pub fan_out_seconds: Histogram,
+    /// Bytes that clients have not taken.
+    pub queue_bytes: Gauge,
+    /// The same of the client that has taken the least.
+    pub longest_queue_bytes: Gauge,
+    /// How the gateway's end goes.
+    pub drain: Drain,
     /// Feeds whose past had changed.
     pub resyncs: Counter,
     /// Feeds with listeners here.
     pub feeds: Gauge,
     /// Open connections.
     pub connections: Gauge,
+    /// How many there may be.
+    pub connections_limit: Gauge,
     /// Socket.IO sessions that poll.
     pub polling_sessions: Gauge,
     /// Frames from clients.
@@ -53,6 +71,29 @@ pub struct Metrics {
     pub dispatchers: Gauge,
 }
 
+/// How the gateway's end goes.
+pub struct Drain {
+    /// 1 from the end of `drain_delay` on.
+    pub draining: Gauge,
+    /// Connections that are still to be closed.
+    pub left: Gauge,
+    /// Connections that were told to come back.
+    pub closes: Counter,
+    /// Times that some of them were.
+    pub waves: Counter,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            draining: gauge!("carillon_gateway_draining"),
+            left: gauge!("carillon_gateway_drain_connections_left"),
+            closes: counter!("carillon_gateway_drain_closes_total"),
+            waves: counter!("carillon_gateway_drain_waves_total"),
+        }
+    }
+}
+
 /// Why handshakes are refused.
 const REFUSALS: [&str; 6] = ["engine", "full", "handshake", "origin", "rate", "token"];
 
@@ -63,6 +104,9 @@ impl Default for Metrics {
         for code in CloseCode::ALL {
             counter!(CLOSES, "code" => code.name()).increment(0);
         }
+        for code in ErrorCode::ALL {
+            counter!(ERRORS, "code" => code.name()).increment(0);
+        }
         for reason in REFUSALS {
             counter!(REFUSED, "reason" => reason).increment(0);
         }
@@ -71,9 +115,16 @@ impl Default for Metrics {
             hints_dropped: counter!("carillon_gateway_hints_dropped_total"),
             fills: counter!("carillon_gateway_fills_total"),
             fill_errors: counter!("carillon_gateway_fill_errors_total"),
+            late_filled: counter!(LATE_HINTS, "kind" => "filled"),
+            late_seen: counter!(LATE_HINTS, "kind" => "seen"),
+            fan_out_seconds: histogram!(FAN_OUT),
+            queue_bytes: gauge!("carillon_gateway_queue_bytes"),
+            longest_queue_bytes: gauge!("carillon_gateway_longest_queue_bytes"),
+            drain: Drain::default(),
             resyncs: counter!("carillon_gateway_resyncs_total"),
             feeds: gauge!("carillon_gateway_feeds"),
             connections: gauge!("carillon_gateway_connections"),
+            connections_limit: gauge!("carillon_gateway_connections_limit"),
             polling_sessions: gauge!("carillon_gateway_polling_sessions"),
             frames: counter!("carillon_gateway_frames_received_total"),
             bytes_in: counter!("carillon_gateway_received_bytes_total"),
@@ -96,6 +147,13 @@ pub fn closed(code: CloseCode) {
     counter!(CLOSES, "code" => code.name()).increment(1);
 }
 
+/// A request was answered with an error of this code.
+pub fn error(code: &str) {
+    // A newer dispatcher may know codes that this gateway does not.
+    let code = ErrorCode::from_name(code).map_or("other", ErrorCode::name);
+    counter!(ERRORS, "code" => code).increment(1);
+}
+
 /// A handshake was refused.
 pub fn refused(reason: &'static str) {
     debug_assert!(REFUSALS.contains(&reason), "{reason} is not in the list");
@@ -104,7 +162,7 @@ pub fn refused(reason: &'static str) {
 
 /// A request of a polling session that another gateway has was relayed to it.
 pub fn relayed(outcome: &'static str, count: u64) {
-    counter!("carillon_gateway_relayed_requests_total", "outcome" => outcome).increment(count);
+    counter!(RELAYED, "outcome" => outcome).increment(count);
 }
 
 /// Describes every metric of the gateway to the recorder.
@@ -117,6 +175,7 @@ pub fn describe() {
         ),
         ("carillon_gateway_fills_total", "Holes in feeds filled from the store."),
         ("carillon_gateway_fill_errors_total", "Fills that no dispatcher answered."),
+        (LATE_HINTS, "Changes that the broker brought when they were known, by how they became known."),
         ("carillon_gateway_resyncs_total", "Feeds whose past had changed under their listeners."),
         ("carillon_gateway_frames_received_total", "Frames from clients."),
         ("carillon_gateway_socket_writes_total", "Writes to client sockets."),
@@ -132,11 +191,11 @@ pub fn describe() {
         ),
         ("carillon_gateway_commands_rerouted_total", "Commands sent again to another dispatcher."),
         (CLOSES, "Connections closed, by code."),
+        (ERRORS, "Requests answered with an error, by its code."),
         (REFUSED, "Handshakes and requests of polling sessions refused, by reason."),
-        (
-            "carillon_gateway_relayed_requests_total",
-            "Requests of polling sessions relayed to the gateway that has them, by outcome.",
-        ),
+        (RELAYED, "Requests of polling sessions relayed to the gateway that has them, by outcome."),
+        ("carillon_gateway_drain_closes_total", "Connections told to come back by a drain."),
+        ("carillon_gateway_drain_waves_total", "Waves in which a drain closed connections."),
     ];
     for (name, help) in counters {
         describe_counter!(name, Unit::Count, help);
@@ -145,7 +204,20 @@ pub fn describe() {
     describe_counter!("carillon_gateway_sent_bytes_total", Unit::Bytes, "Bytes to clients.");
     describe_gauge!("carillon_gateway_feeds", Unit::Count, "Feeds with listeners here.");
     describe_gauge!("carillon_gateway_connections", Unit::Count, "Open client connections.");
+    describe_gauge!("carillon_gateway_connections_limit", Unit::Count, "Connections that are taken at most.");
     describe_gauge!("carillon_gateway_polling_sessions", Unit::Count, "Socket.IO sessions that poll.");
+    describe_gauge!("carillon_gateway_queue_bytes", Unit::Bytes, "Bytes that clients have not taken.");
+    describe_gauge!(
+        "carillon_gateway_longest_queue_bytes",
+        Unit::Bytes,
+        "Bytes that the client which is farthest behind has not taken."
+    );
+    describe_gauge!("carillon_gateway_draining", Unit::Count, "1 while connections are closed for a stop.");
+    describe_gauge!(
+        "carillon_gateway_drain_connections_left",
+        Unit::Count,
+        "Connections that a drain has still to close."
+    );
     describe_gauge!(
         "carillon_gateway_commands_in_flight",
         Unit::Count,
@@ -156,5 +228,10 @@ pub fn describe() {
         "carillon_gateway_command_seconds",
         Unit::Seconds,
         "From a command's submission to its outcome."
+    );
+    describe_histogram!(
+        FAN_OUT,
+        Unit::Seconds,
+        "From a change's arrival until it is in every listener's queue."
     );
 }

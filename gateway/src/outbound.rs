@@ -83,11 +83,24 @@ impl Outbound {
         Self::signal(queue);
     }
 
-    /// Closes after what is queued. The first reason stays.
-    pub fn close(&self, closing: Closing) {
+    /// Closes after what is queued. The first reason stays: `false`, if there
+    /// was one.
+    pub fn close(&self, closing: Closing) -> bool {
         let mut queue = self.lock();
+        let first = queue.closing.is_none();
         queue.closing.get_or_insert(closing);
         Self::signal(queue);
+        first
+    }
+
+    /// Whether it is to end.
+    pub fn is_closing(&self) -> bool {
+        self.lock().closing.is_some()
+    }
+
+    /// Bytes that the client has not taken: queued, or on their way to its socket.
+    pub fn waiting(&self) -> usize {
+        self.lock().bytes
     }
 
     /// Makes the connection look, with nothing to write.
@@ -160,7 +173,9 @@ mod tests {
         let outbound = Outbound::new(10);
         outbound.push(Bytes::from_static(b"12345678"));
         assert_eq!(outbound.take().frames.len(), 1);
+        assert_eq!(outbound.waiting(), 8);
         outbound.written(5);
+        assert_eq!(outbound.waiting(), 3);
         outbound.push(Bytes::from_static(b"1234567"));
         assert_eq!(outbound.take().closing, None);
         outbound.push(Bytes::from_static(b"1"));
@@ -178,8 +193,8 @@ mod tests {
     fn what_was_queued_before_a_close_is_still_written() {
         let outbound = Outbound::new(100);
         outbound.push(Bytes::from_static(b"last"));
-        outbound.close(Closing::with(CloseCode::Drain));
-        outbound.close(Closing::with(CloseCode::Revoked));
+        assert!(outbound.close(Closing::with(CloseCode::Drain)));
+        assert!(!outbound.close(Closing::with(CloseCode::Revoked)));
         outbound.push(Bytes::from_static(b"late"));
         let taken = outbound.take();
         assert_eq!(taken.frames, [Bytes::from_static(b"last")]);

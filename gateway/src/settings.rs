@@ -12,8 +12,8 @@ pub struct Settings {
     pub token_in_query: bool,
     /// Connections at once; further upgrades get 503 with `Retry-After`.
     pub max_connections: usize,
-    /// New connections in a second, and in one burst; further ones get 503 with
-    /// `Retry-After`. 0: no limit.
+    /// New connections in any one second; further ones get 503 with `Retry-After`.
+    /// 0: no limit.
     pub connection_rate: u32,
     /// A connection without a token is closed after this.
     pub auth_timeout: Duration,

@@ -244,7 +244,7 @@ fn limits() -> Vec<Setting> {
         setting(
             "connection_rate",
             "NUMBER",
-            "New connections in a second, and in one burst; more are asked to come back. 0: no limit",
+            "New connections in any one second; more are asked to come back. 0: no limit",
         )
         .default(gateway.connection_rate),
         setting("max_frame_bytes", "SIZE", "Largest frame or request body")

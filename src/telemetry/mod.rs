@@ -31,6 +31,9 @@ const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// From a small frame to the largest answer.
 const BYTES: &[f64] = &[64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0];
+/// From a fan-out to few to one that waits for processors.
+const FAN_OUT_SECONDS: &[f64] =
+    &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 /// Of batches.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
@@ -66,6 +69,10 @@ impl Metrics {
     pub fn start(role: Role) -> anyhow::Result<Self> {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
+            .set_buckets_for_metric(
+                Matcher::Full("carillon_gateway_fan_out_seconds".into()),
+                FAN_OUT_SECONDS,
+            )?
             .set_buckets_for_metric(Matcher::Suffix("_bytes".into()), BYTES)?
             .set_buckets_for_metric(Matcher::Suffix("_size".into()), SIZES)?
             .install_recorder()
@@ -77,11 +84,13 @@ impl Metrics {
         dispatcher::describe_metrics();
         describe_counter!("carillon_panics_total", "Panics: each is a fault of the program.");
         describe_gauge!("carillon_build_info", "1; what runs stands in the labels.");
+        describe_gauge!(READY, "1 while /readyz says yes.");
         describe_counter!(
             "carillon_trace_spans_total",
             "Spans of traced commands: exported, dropped for want of room, refused by the collector."
         );
         counter!("carillon_panics_total").absolute(0);
+        trace::start();
         gauge!("carillon_build_info", "version" => env!("CARGO_PKG_VERSION"), "role" => role.name()).set(1.0);
         Ok(Self { recorder, process })
     }
@@ -95,8 +104,9 @@ impl Metrics {
         }
     }
 
-    fn render(&self) -> String {
+    fn render(&self, readiness: &Readiness) -> String {
         self.process.collect();
+        gauge!(READY).set(f64::from(readiness.reasons().is_empty()));
         // The recorder's counters are whole numbers, and whole seconds of processor
         // time say nothing about a short time: it is kept as a gauge, and is none.
         let (gauge, counter) =
@@ -110,6 +120,8 @@ impl Metrics {
 #[derive(Debug, Clone)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
 
+/// Whether the process is ready, as a metric.
+const READY: &str = "carillon_ready";
 /// The part that is the process itself.
 const PROCESS: &str = "process";
 
@@ -176,12 +188,13 @@ fn admin(metrics: Metrics, readiness: Readiness) -> Router {
     let health = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
-        .with_state(readiness);
-    Router::new().route("/metrics", get(render)).with_state(metrics).merge(health)
+        .with_state(readiness.clone());
+    Router::new().route("/metrics", get(render)).with_state((metrics, readiness)).merge(health)
 }
 
-async fn render(State(metrics): State<Metrics>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
+async fn render(State((metrics, readiness)): State<(Metrics, Readiness)>) -> Response {
+    let text = metrics.render(&readiness);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
@@ -222,6 +235,7 @@ mod tests {
         for line in [
             "carillon_build_info{version=\"0.0.0\",role=\"gateway\"} 1",
             "carillon_panics_total 0",
+            "carillon_ready 0",
             "carillon_test_seconds_bucket{le=\"0.005\"} 1",
             "carillon_dispatcher_batch_size_bucket{le=\"4\"} 1",
             "process_resident_memory_bytes",
@@ -233,6 +247,7 @@ mod tests {
         assert_eq!(get(&router, "/readyz").await.2, r#"["process: it is starting"]"#);
         readiness.started();
         assert_eq!(get(&router, "/readyz").await.0, StatusCode::OK);
+        assert!(get(&router, "/metrics").await.2.contains("carillon_ready 1"));
         readiness.not_ready("store", "does not answer");
         readiness.not_ready("dispatcher", "none is connected");
         let (status, kind, text) = get(&router, "/readyz").await;

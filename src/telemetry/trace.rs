@@ -83,6 +83,14 @@ impl Exporter {
     }
 }
 
+/// What becomes of a span.
+const OUTCOMES: [&str; 3] = ["dropped", "exported", "refused"];
+
+/// Begins the counters at zero.
+pub(super) fn start() {
+    OUTCOMES.iter().for_each(|outcome| count(outcome, 0));
+}
+
 fn count(outcome: &'static str, spans: usize) {
     counter!("carillon_trace_spans_total", "outcome" => outcome).increment(spans as u64);
 }

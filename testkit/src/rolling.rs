@@ -50,9 +50,9 @@ pub fn sent_away<'a>(returns: &'a [Return], restart: &Restart) -> Vec<&'a Return
     returns.iter().filter(|back| while_it_stopped(back.left)).collect()
 }
 
-/// The most returns to any gateways within any `window`.
-pub fn peak(returns: &[&Return], window: Duration) -> usize {
-    let mut times: Vec<_> = returns.iter().map(|back| back.back).collect();
+/// The most of these times, those of returns mostly, within any `window`.
+pub fn peak(times: impl Iterator<Item = Duration>, window: Duration) -> usize {
+    let mut times: Vec<_> = times.collect();
     times.sort();
     let within = |first: usize| times[first..].iter().take_while(|at| **at - times[first] < window).count();
     (0..times.len()).map(within).max().unwrap_or(0)
@@ -64,17 +64,9 @@ mod tests {
 
     #[test]
     fn the_peak_is_found_wherever_it_lies() {
-        let returns = [0, 900, 1100, 1150, 2050, 4000].map(|at| Return {
-            user: "ana".to_owned(),
-            from: 0,
-            to: 1,
-            code: Some(4504),
-            left: Duration::ZERO,
-            told: Duration::ZERO,
-            back: Duration::from_millis(at),
-        });
-        let all: Vec<_> = returns.iter().collect();
-        assert_eq!(peak(&all, Duration::from_secs(1)), 3, "900 to 1150; 2050 is later than a second");
-        assert_eq!(peak(&[], Duration::from_secs(1)), 0);
+        let times = [900, 0, 1100, 1150, 2050, 4000].map(Duration::from_millis);
+        let second = Duration::from_secs(1);
+        assert_eq!(peak(times.into_iter(), second), 3, "900 to 1150; 2050 is later than a second");
+        assert_eq!(peak(std::iter::empty(), second), 0);
     }
 }

@@ -126,7 +126,9 @@ impl RedisPresence {
     }
 
     async fn run(&self, script: &Script, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
+        let began = Instant::now();
         let result = script.run(&self.client, keys, args).await;
+        self.meter.call_seconds.record(began.elapsed());
         if result.is_err() {
             self.meter.errors.increment(1);
         }

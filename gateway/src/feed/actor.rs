@@ -9,7 +9,7 @@ use proto::node::{Ephemeral, ephemeral};
 use proto::v1::{Change, Joined, Ready, ServerFrame, change, server_frame::Body};
 use proto::{CloseCode, Cursor, FeedId, RoomId, Seq, UserId};
 
-use super::follower::{Follower, Todo};
+use super::follower::{Follower, Late, Todo};
 use super::typing::Typing;
 use super::{Attach, Feed, Input, JoinAnswer};
 use crate::client::Client;
@@ -28,6 +28,8 @@ pub(crate) struct Fanout {
     except: Option<UserId>,
     /// Who hears nothing more after it.
     pub evict: Evict,
+    /// When the oldest change in it arrived; `None`: there is none.
+    pub since: Option<Instant>,
 }
 
 impl Fanout {
@@ -63,6 +65,8 @@ impl Evict {
 pub(crate) enum Effect {
     /// Ask the store for what is missing since here.
     Fill(Cursor),
+    /// Count these.
+    Late(Late),
     /// Post [`Input::Look`] when a hole's patience is over.
     LookLater,
     /// Post [`Input::TypingLook`] after this.
@@ -149,7 +153,7 @@ impl Actor {
                 self.traced.add(coming, handed_out);
                 Todo::default()
             }
-            Input::Heard(changes) => self.follower.heard(changes, now),
+            Input::Heard(changes, arrived) => self.follower.heard(changes, arrived),
             Input::Head(head) => self.follower.announced(head, now),
             Input::Filled(Some(changes)) => self.follower.filled(changes, now),
             Input::Filled(None) => self.follower.fill_failed(now),
@@ -289,17 +293,20 @@ impl Actor {
             self.held_from = Seq::MAX;
             return Vec::new();
         }
+        if todo.late != Late::default() {
+            effects.push(Effect::Late(todo.late));
+        }
         if let Some(since) = todo.fill {
             effects.push(Effect::Fill(since));
         }
         if todo.look_later {
             effects.push(Effect::LookLater);
         }
-        self.changes(todo.deliver)
+        self.changes(todo.deliver, todo.since)
     }
 
     /// Cuts changes into fan-outs: one for all, but an eviction takes place right after its change.
-    fn changes(&mut self, changes: Vec<Change>) -> Vec<Fanout> {
+    fn changes(&mut self, changes: Vec<Change>, since: Option<Instant>) -> Vec<Fanout> {
         let room = self.room.as_ref().map_or("", |room| room.as_str()).to_owned();
         let mut fanouts = Vec::new();
         let mut frames = Vec::new();
@@ -307,16 +314,16 @@ impl Actor {
             let evict = self.consequence(&change);
             frames.extend(ServerFrame::delivery(&room, change));
             if !matches!(evict, Evict::Nobody) {
-                fanouts.push(self.fanout(std::mem::take(&mut frames), evict));
+                fanouts.push(self.fanout(std::mem::take(&mut frames), evict, since));
             }
         }
         if !frames.is_empty() {
-            fanouts.push(self.fanout(frames, Evict::Nobody));
+            fanouts.push(self.fanout(frames, Evict::Nobody, since));
         }
         fanouts
     }
 
-    fn fanout(&mut self, frames: Vec<ServerFrame>, evict: Evict) -> Fanout {
+    fn fanout(&mut self, frames: Vec<ServerFrame>, evict: Evict, since: Option<Instant>) -> Fanout {
         let shared = Arc::new(Shared::new(frames));
         if self.joining > 0 && shared.len() > 0 {
             if self.held.len() >= MAX_HELD {
@@ -325,7 +332,7 @@ impl Actor {
             }
             self.held.push((shared.clone(), evict.clone()));
         }
-        Fanout { shared, except: None, evict }
+        Fanout { shared, except: None, evict, since }
     }
 
     /// What a change means for those who listen.
@@ -400,6 +407,6 @@ impl Actor {
     fn now(&self, body: Body, except: Option<UserId>) -> Vec<Fanout> {
         let Some(room) = &self.room else { return Vec::new() };
         let shared = Arc::new(Shared::new(vec![ServerFrame::ephemeral(room, body)]));
-        vec![Fanout { shared, except, evict: Evict::Nobody }]
+        vec![Fanout { shared, except, evict: Evict::Nobody, since: None }]
     }
 }

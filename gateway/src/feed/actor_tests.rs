@@ -42,6 +42,10 @@ impl Rig {
         }
     }
 
+    fn hear(&mut self, changes: Vec<Change>) {
+        self.input(Input::Heard(changes, Instant::now()));
+    }
+
     fn attach(&mut self, client: &Arc<Client>, at: Seq) {
         let at = Cursor { seq: at, check: at as u32 };
         let answer = Body::Joined(Joined { to: at.seq, ..Joined::default() });
@@ -108,12 +112,12 @@ fn p3_p4_a_join_amid_deliveries_has_no_gap_and_no_overlap() {
     let mut rig = Rig::room();
     let ana = rig.joined("ana");
     let ben = client("ben", 0);
-    rig.input(Input::Heard(vec![message(1)]));
+    rig.hear(vec![message(1)]);
     rig.input(Input::BeginJoin);
-    rig.input(Input::Heard(vec![message(2), message(3)]));
+    rig.hear(vec![message(2), message(3)]);
     // The store answered between the two.
     rig.attach(&ben, 2);
-    rig.input(Input::Heard(vec![message(4)]));
+    rig.hear(vec![message(4)]);
     assert_eq!(heard(&ana), [0, 1, 2, 3, 4]);
     assert_eq!(heard(&ben), [0, 3, 4]);
 }
@@ -125,7 +129,7 @@ fn p3_a_join_whose_answer_is_ahead_of_the_broker_hears_nothing_twice() {
     let ben = client("ben", 0);
     rig.input(Input::BeginJoin);
     rig.attach(&ben, 2);
-    rig.input(Input::Heard(vec![message(1), message(2), message(3)]));
+    rig.hear(vec![message(1), message(2), message(3)]);
     assert_eq!(heard(&ana), [0, 1, 2, 3]);
     assert_eq!(heard(&ben), [0, 3]);
 }
@@ -136,7 +140,7 @@ fn p3_a_join_that_was_overtaken_by_a_later_answer_has_to_ask_again() {
     let (ana, ben) = (client("ana", 0), client("ben", 0));
     rig.input(Input::BeginJoin);
     rig.input(Input::BeginJoin);
-    rig.input(Input::Heard(vec![message(1), message(2)]));
+    rig.hear(vec![message(1), message(2)]);
     // The store answered ben last, and his answer is here first.
     rig.attach(&ben, 2);
     rig.attach(&ana, 1);
@@ -144,7 +148,7 @@ fn p3_a_join_that_was_overtaken_by_a_later_answer_has_to_ask_again() {
     assert!(ana.joined(&RoomId::new("r").unwrap()).is_none());
     rig.input(Input::BeginJoin);
     rig.attach(&ana, 2);
-    rig.input(Input::Heard(vec![message(3)]));
+    rig.hear(vec![message(3)]);
     assert_eq!(heard(&ana), [0, 0, 3]);
     assert_eq!(heard(&ben), [0, 3]);
 }
@@ -153,7 +157,7 @@ fn p3_a_join_that_was_overtaken_by_a_later_answer_has_to_ask_again() {
 fn p5_who_is_removed_hears_of_it_and_no_more() {
     let mut rig = Rig::room();
     let (ana, ben) = (rig.joined("ana"), rig.joined("ben"));
-    rig.input(Input::Heard(vec![message(1), removal(2, "ben"), message(3)]));
+    rig.hear(vec![message(1), removal(2, "ben"), message(3)]);
     assert_eq!(heard(&ana), [0, 1, 2, 3]);
     assert_eq!(heard(&ben), [0, 1, 2]);
     assert!(ben.joined(&RoomId::new("r").unwrap()).is_none());
@@ -166,9 +170,9 @@ fn p5_who_is_removed_while_joining_does_not_stay() {
     let ben = client("ben", 0);
     rig.input(Input::BeginJoin);
     // Allowed at 0, removed at 2, attached only now.
-    rig.input(Input::Heard(vec![message(1), removal(2, "ben"), message(3)]));
+    rig.hear(vec![message(1), removal(2, "ben"), message(3)]);
     rig.attach(&ben, 0);
-    rig.input(Input::Heard(vec![message(4)]));
+    rig.hear(vec![message(4)]);
     assert_eq!(heard(&ana), [0, 1, 2, 3, 4]);
     assert_eq!(heard(&ben), [0, 1, 2]);
     assert_eq!(rig.actor.listeners(), 1);
@@ -181,7 +185,7 @@ fn p5_a_token_revoked_while_connecting_is_closed() {
     rig.input(Input::BeginJoin);
     rig.attach(&newer, 0);
     rig.input(Input::BeginJoin);
-    rig.input(Input::Heard(vec![change(1, Thing::Revocation(Revocation { issued_before: 20 }))]));
+    rig.hear(vec![change(1, Thing::Revocation(Revocation { issued_before: 20 }))]);
     rig.attach(&older, 0);
     assert_eq!(older.outbound.take().closing.map(|closing| closing.code), Some(CloseCode::Revoked));
     assert_eq!(newer.outbound.take().closing, None);
@@ -194,7 +198,7 @@ fn a_traced_change_is_told_of_when_it_is_handed_out() {
     let trace = bus::trace::TraceContext { trace: [1; 16], span: [2; 8] };
     let event = |seq| Event { changes: vec![message(seq)], traces: vec![trace.on_the_way(seq)], feed: None };
     let told = |rig: &mut Rig, changes| {
-        let (fanouts, _) = rig.actor.handle(&rig.feed, Input::Heard(changes), Instant::now());
+        let (fanouts, _) = rig.actor.handle(&rig.feed, Input::Heard(changes, Instant::now()), Instant::now());
         fanouts.iter().map(|fanout| rig.actor.traced(fanout).len()).collect::<Vec<_>>()
     };
     // It waits for the one before it, and what was handed out already is nobody's.

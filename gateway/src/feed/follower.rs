@@ -23,11 +23,24 @@ const MAX_AHEAD: usize = 1024;
 /// An announced head below our position is checked with the store, but no more often than this.
 const SETBACK_CHECK: Duration = Duration::from_secs(5);
 
+/// Changes that the broker brought when they had been let through.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Late {
+    /// They were missing, and came from the store.
+    pub filled: u64,
+    /// They had been heard, or were before the first join.
+    pub seen: u64,
+}
+
 /// What is to be done now.
 #[derive(Debug, Default, PartialEq)]
 pub struct Todo {
     /// To be delivered, in order.
     pub deliver: Vec<Change>,
+    /// When the first of them that came arrived here.
+    pub since: Option<Instant>,
+    /// To be counted.
+    pub late: Late,
     /// Ask the store for the changes since here, and report them with
     /// [`Follower::filled`] or [`Follower::fill_failed`].
     pub fill: Option<Cursor>,
@@ -42,8 +55,11 @@ pub struct Todo {
 pub struct Follower {
     /// The last change let through; none until the feed's first join is answered.
     position: Option<Cursor>,
-    /// Changes beyond a hole, and those heard before the start.
-    ahead: BTreeMap<Seq, Change>,
+    /// Changes beyond a hole, and those heard before the start, with the time
+    /// of their arrival.
+    ahead: BTreeMap<Seq, (Change, Instant)>,
+    /// What the last fill brought: after the first of these, up to the second.
+    filled: (Seq, Seq),
     /// The newest head heard of.
     head: Seq,
     hole_since: Option<Instant>,
@@ -64,10 +80,13 @@ impl Follower {
             self.position = Some(at);
         }
         self.head = self.head.max(at.seq);
-        self.advance(now)
+        let mut todo = self.advance(now);
+        // Before now nobody was there to hear them.
+        todo.since = todo.since.map(|_| now);
+        todo
     }
 
-    /// The broker brought changes.
+    /// The broker brought changes; `now` is when.
     pub fn heard(&mut self, changes: Vec<Change>, now: Instant) -> Todo {
         if let Some(Cursor { seq, check }) = self.position {
             // The usual case, without a look at the map: the next changes.
@@ -81,20 +100,27 @@ impl Follower {
                 let mut todo = self.advance(now);
                 debug_assert!(todo.deliver.is_empty());
                 todo.deliver = changes;
+                todo.since = Some(now);
                 return todo;
             }
             if changes.iter().any(|change| change.seq == seq && change.check != check) {
                 return Todo { reset: true, ..Todo::default() };
             }
         }
+        let mut late = Late::default();
         for change in changes {
             self.head = self.head.max(change.seq);
-            if self.position.is_none_or(|position| change.seq > position.seq) && self.ahead.len() < MAX_AHEAD
-            {
-                self.ahead.insert(change.seq, change);
+            let full = self.ahead.len() >= MAX_AHEAD;
+            if self.position.is_some_and(|position| change.seq <= position.seq) {
+                let (after, to) = self.filled;
+                if after < change.seq && change.seq <= to { late.filled += 1 } else { late.seen += 1 }
+            } else if self.ahead.contains_key(&change.seq) {
+                late.seen += 1;
+            } else if !full {
+                self.ahead.insert(change.seq, (change, now));
             }
         }
-        self.advance(now)
+        Todo { late, ..self.advance(now) }
     }
 
     /// A dispatcher announced the feed's head.
@@ -128,6 +154,9 @@ impl Follower {
         let Some(position) = self.position else { return Todo::default() };
         let mut deliver = Vec::new();
         if filled.to > position.seq {
+            // The pages of one answer are one fill.
+            let after = if self.filled.1 == position.seq { self.filled.0 } else { position.seq };
+            self.filled = (after, filled.to);
             // Folded: a change that was overtaken by a newer one of the same
             // thing is not there, and its seq is passed over.
             deliver = filled.changes;
@@ -136,13 +165,15 @@ impl Follower {
             self.head = self.head.max(filled.to);
             self.ahead = self.ahead.split_off(&(filled.to + 1));
         }
+        let since = (!deliver.is_empty()).then_some(now);
         if filled.more {
             self.filling = true;
-            return Todo { deliver, fill: self.position, ..Todo::default() };
+            return Todo { deliver, since, fill: self.position, ..Todo::default() };
         }
         let mut todo = self.advance(now);
         deliver.append(&mut todo.deliver);
         todo.deliver = deliver;
+        todo.since = todo.since.or(since);
         todo
     }
 
@@ -161,9 +192,10 @@ impl Follower {
             if *entry.key() <= position.seq {
                 entry.remove();
             } else if *entry.key() == position.seq + 1 {
-                let change = entry.remove();
+                let (change, arrived) = entry.remove();
                 position = change.cursor();
                 todo.deliver.push(change);
+                todo.since = Some(todo.since.map_or(arrived, |since: Instant| since.min(arrived)));
             } else {
                 break;
             }
@@ -225,7 +257,8 @@ mod tests {
         let now = Instant::now();
         let mut follower = started(4, now);
         assert_eq!(seqs(&follower.heard(vec![change(5), change(6)], now)), [5, 6]);
-        assert_eq!(follower.heard(vec![change(5)], now), Todo::default());
+        let late = Late { filled: 0, seen: 1 };
+        assert_eq!(follower.heard(vec![change(5)], now), Todo { late, ..Todo::default() });
         assert_eq!(follower.position(), Some(at(6)));
     }
 
@@ -247,6 +280,39 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(seqs(&follower.filled(filled, now)), [6, 7]);
+        // The broker was late, and brings all of it once more.
+        let late = follower.heard((4..=7).map(change).collect(), now).late;
+        assert_eq!(late, Late { filled: 2, seen: 2 });
+    }
+
+    #[test]
+    fn pages_of_one_fill_are_one() {
+        let now = Instant::now();
+        let mut follower = started(0, now);
+        assert!(follower.announced(3, now).look_later);
+        assert_eq!(follower.look(now + HOLE_PATIENCE).fill, Some(at(0)));
+        let page = |from, to, more| FeedChanges { from, to, check: at(to).check, more, ..Default::default() };
+        assert_eq!(follower.filled(page(0, 2, true), now).fill, Some(at(2)));
+        assert_eq!(follower.filled(page(2, 3, false), now), Todo::default());
+        assert_eq!(follower.heard((1..=3).map(change).collect(), now).late, Late { filled: 3, seen: 0 });
+    }
+
+    #[test]
+    fn what_is_let_through_is_as_old_as_its_arrival() {
+        let now = Instant::now();
+        let at_ms = |millis| now + Duration::from_millis(millis);
+        let mut follower = started(0, now);
+        assert_eq!(follower.heard(vec![change(1)], at_ms(1)).since, Some(at_ms(1)));
+        assert_eq!(follower.heard(vec![change(4)], at_ms(2)).since, None);
+        assert_eq!(follower.heard(vec![change(3)], at_ms(3)).since, None);
+        // What waited for it is older than what it waited for.
+        assert_eq!(follower.heard(vec![change(2)], at_ms(4)).since, Some(at_ms(2)));
+        // From the store: as old as its answer.
+        follower.announced(6, at_ms(5));
+        assert!(follower.look(at_ms(5) + HOLE_PATIENCE).fill.is_some());
+        let filled =
+            FeedChanges { to: 6, check: at(6).check, changes: vec![change(6)], ..Default::default() };
+        assert_eq!(follower.filled(filled, at_ms(40)).since, Some(at_ms(40)));
     }
 
     #[test]

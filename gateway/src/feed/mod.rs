@@ -52,8 +52,8 @@ pub(crate) enum Input {
     Detach { client: Arc<Client>, done: Option<u64> },
     /// Some of the changes that the broker is about to bring are traced.
     Traced(Vec<Coming>),
-    /// The broker brought changes.
-    Heard(Vec<Change>),
+    /// The broker brought changes, at this time.
+    Heard(Vec<Change>, Instant),
     /// The broker brought something ephemeral.
     Now(Ephemeral),
     /// A dispatcher announced the head.
@@ -133,7 +133,7 @@ impl Feed {
 
     /// Puts an input into the mailbox, and works on it unless someone does.
     pub(crate) fn post(self: &Arc<Self>, input: Input) {
-        let hint = matches!(input, Input::Traced(_) | Input::Heard(_) | Input::Now(_) | Input::Head(_));
+        let hint = matches!(input, Input::Traced(_) | Input::Heard(..) | Input::Now(_) | Input::Head(_));
         {
             let mut mailbox = self.mailbox();
             if hint && mailbox.inputs.len() >= MAX_MAILBOX {
@@ -200,6 +200,9 @@ impl Feed {
 
     fn after(self: &Arc<Self>, hub: &Arc<Hub>, actor: &mut Actor, fanout: Fanout, delivered: u64) {
         hub.metrics().deliveries.increment(delivered);
+        if let Some(since) = fanout.since.filter(|_| delivered > 0) {
+            hub.metrics().fan_out_seconds.record(since.elapsed());
+        }
         let traced = actor.traced(&fanout);
         if !traced.is_empty() {
             hub.link().tracer().fanned_out(&self.id, traced, delivered / fanout.frames().max(1));
@@ -214,6 +217,10 @@ impl Feed {
         for effect in effects {
             match effect {
                 Effect::Fill(since) => hub.fill(self.clone(), since),
+                Effect::Late(late) => {
+                    hub.metrics().late_filled.increment(late.filled);
+                    hub.metrics().late_seen.increment(late.seen);
+                }
                 Effect::LookLater => hub.post_later(self, HOLE_PATIENCE, Input::Look),
                 Effect::TypingLookAfter(delay) => hub.post_later(self, delay, Input::TypingLook),
                 Effect::Release(count) => hub.release(self, count),
@@ -244,12 +251,13 @@ pub(crate) struct FeedInbox(pub Weak<Feed>);
 impl Inbox for FeedInbox {
     fn receive(&self, subject: &str, payload: Bytes) {
         let Some(feed) = self.0.upgrade() else { return };
+        let arrived = Instant::now();
         let input = if subject.ends_with(".feed") {
             Event::decode(payload).map(|event| {
                 if !event.traces.is_empty() {
                     feed.post(Input::Traced(Coming::of(&event)));
                 }
-                Input::Heard(event.changes)
+                Input::Heard(event.changes, arrived)
             })
         } else {
             Ephemeral::decode(payload).map(Input::Now)

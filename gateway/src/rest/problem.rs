@@ -7,6 +7,7 @@ use proto::{ErrorCode, v1};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::metrics;
 use crate::reference::wire;
 
 /// What a handler answers: a JSON body, or a problem.
@@ -88,6 +89,7 @@ impl<'a> Document<'a> {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Problem { error, status } = self;
+        metrics::error(&error.code);
         // A newer dispatcher may know codes that we do not.
         let code = ErrorCode::from_name(&error.code);
         let own = StatusCode::from_u16(code.unwrap_or(ErrorCode::Internal).status());

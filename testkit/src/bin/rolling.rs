@@ -120,7 +120,8 @@ fn summary(cli: &Cli, restarts: &[Restart], account: &Account) -> Value {
                 "seconds_to_exit": seconds(restart.ended - restart.asked),
                 "seconds_to_ready": seconds(restart.ready - restart.ended),
                 "clients_sent_away": away.len(),
-                "most_back_in_one_second": peak(&away, SECOND),
+                "most_sent_away_in_one_second": peak(away.iter().map(|back| back.left), SECOND),
+                "most_back_in_one_second": peak(away.iter().map(|back| back.back), SECOND),
                 "set_per_second": allowed(away.len(), cli.spread).ceil(),
             })
         })

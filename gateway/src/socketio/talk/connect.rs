@@ -273,7 +273,8 @@ impl Talk {
             {
                 // It would be a hole: the client comes back, and hears all its rooms.
                 emit_error(&self.outbound, self.vocabulary(), &error);
-                return self.outbound.close(Closing::with(CloseCode::Resync));
+                self.outbound.close(Closing::with(CloseCode::Resync));
+                return;
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proto::v1;
 
+use crate::metrics;
 use crate::outbound::Outbound;
 use crate::socketio::packet;
 use crate::vocabulary::perform::Wants;
@@ -118,6 +119,7 @@ pub fn emit_error(outbound: &Outbound, vocabulary: &Vocabulary, error: &v1::Erro
 }
 
 fn error_event(out: &mut Vec<u8>, vocabulary: &Vocabulary, error: &v1::Error) {
+    metrics::error(&error.code);
     let scope = Scope { error: Some(error), ..Scope::default() };
     packet::event(out, "error", |out| vocabulary.error.write(out, &scope));
 }
