@@ -118,7 +118,7 @@ impl Room {
     /// The broker brings changes: followed, encoded, put into every listener's
     /// queue. How many frames were queued.
     pub fn hear(&mut self, changes: Vec<Change>) -> u64 {
-        self.input(Input::Heard(changes))
+        self.input(Input::Heard(changes, Instant::now()))
     }
 
     /// Takes everything out of the queues; how many bytes that were.
