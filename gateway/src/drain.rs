@@ -11,14 +11,19 @@ use crate::app::App;
 use crate::metrics::Drain;
 use crate::outbound::{Closing, Outbound};
 
-/// Pause between two waves of closes.
-const WAVE: Duration = Duration::from_millis(100);
+/// Pause between two waves of closes: short, since a second has one wave more
+/// where it begins with one.
+const WAVE: Duration = Duration::from_millis(20);
 /// Waves that begin within any second.
-const WAVES_PER_SECOND: u64 = 10;
+const WAVES_PER_SECOND: u64 = 50;
+/// What is closed of what a second may have, in percent. The others get the
+/// rest on top, from those whom the second before has held up on their way.
+const CLOSED_PERCENT: u64 = 80;
 /// How long clients may take to go after the last wave.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Closes every connection over `spread`, and waits for them to end.
+/// Closes every connection, in no second more than a `spread`th of them, and
+/// waits for them to end.
 pub async fn drain(app: &App, connections: &TaskTracker, spread: Duration) {
     let metrics = &app.hub.metrics().drain;
     let open =
@@ -90,11 +95,12 @@ struct Pace {
 }
 
 impl Pace {
-    /// The rate at which so many are closed within `spread`, rounded up to whole
-    /// connections a second.
+    /// The rate at which so many are closed where `spread` would be time for all
+    /// if none was held up; rounded up to whole connections a second.
     fn new(connections: usize, spread: Duration) -> Self {
         let millis = spread.max(WAVE).as_millis() as u64;
-        Self { per_second: (connections as u64 * 1000).div_ceil(millis).max(1), waves: 0 }
+        let per_second = (connections as u64 * 10 * CLOSED_PERCENT).div_ceil(millis).max(1);
+        Self { per_second, waves: 0 }
     }
 
     fn has_begun(&self) -> bool {
@@ -102,7 +108,7 @@ impl Pace {
     }
 
     /// How many the next wave closes. What is rounded up in one is missing in a
-    /// later one, so that ten in a row have exactly what a second may have.
+    /// later one, so that those of a second have exactly what a second may have.
     fn next_wave(&mut self) -> u64 {
         let closed_after = |waves: u64| (self.per_second * waves).div_ceil(WAVES_PER_SECOND);
         let count = closed_after(self.waves + 1) - closed_after(self.waves);
@@ -132,24 +138,23 @@ mod tests {
         waves
     }
 
-    /// The most in any ten waves in a row: what can begin within a second.
-    fn most_in_a_second(waves: &[u64]) -> u64 {
-        let second = WAVES_PER_SECOND as usize;
-        (0..waves.len()).map(|from| waves[from..].iter().take(second).sum()).max().unwrap_or(0)
+    /// The most in any so many waves in a row.
+    fn most_in(count: u64, waves: &[u64]) -> u64 {
+        (0..waves.len()).map(|from| waves[from..].iter().take(count as usize).sum()).max().unwrap_or(0)
     }
 
     #[test]
     fn p8_the_rate_is_what_the_spread_asks_for() {
         let seconds = Duration::from_secs;
         for (connections, spread, per_second, first) in [
-            (1490, seconds(5), 298, [30, 30, 30, 30, 29]),
-            (1000, seconds(5), 200, [20, 20, 20, 20, 20]),
+            (1490, seconds(5), 239, [5, 5, 5, 5, 4]),
+            (1000, seconds(5), 160, [4, 3, 3, 3, 3]),
             (7, seconds(5), 2, [1, 0, 0, 0, 0]),
             (1, seconds(30), 1, [1, 0, 0, 0, 0]),
             (0, seconds(5), 1, [1, 0, 0, 0, 0]),
-            (100, Duration::from_millis(500), 200, [20, 20, 20, 20, 20]),
-            // Nothing to spread over: all at once.
-            (100, Duration::ZERO, 1000, [100, 100, 100, 100, 100]),
+            (100, Duration::from_millis(400), 200, [4, 4, 4, 4, 4]),
+            // Nothing to spread over: nearly all at once.
+            (100, Duration::ZERO, 4000, [80, 80, 80, 80, 80]),
         ] {
             let mut pace = Pace::new(connections, spread);
             let waves = [(); 5].map(|()| pace.next_wave());
@@ -159,13 +164,16 @@ mod tests {
 
     proptest! {
         /// P8: the setting is an upper bound in every second, the last is closed
-        /// in time, and no wave stands out.
+        /// a quarter later at the latest, and no wave stands out.
         #[test]
         fn p8_no_second_has_more_than_its_share(connections in 1..50_000_usize, seconds in 1..120_u64) {
             let waves = waves(connections, Duration::from_secs(seconds));
             let share = (connections as u64).div_ceil(seconds);
-            prop_assert!(most_in_a_second(&waves) <= share);
-            prop_assert!(waves.len() as u64 <= seconds * WAVES_PER_SECOND);
+            prop_assert!(most_in(WAVES_PER_SECOND, &waves) <= share);
+            // A second that begins with a wave and ends with one; of very few,
+            // single ones count.
+            prop_assert!(share <= 10 || most_in(WAVES_PER_SECOND + 1, &waves) <= share);
+            prop_assert!(waves.len() as u64 <= (seconds * WAVES_PER_SECOND * 100).div_ceil(CLOSED_PERCENT));
             let largest = waves.iter().max().copied().unwrap_or(0);
             prop_assert!(largest <= share.div_ceil(WAVES_PER_SECOND));
         }
@@ -192,7 +200,7 @@ mod tests {
                 all.borrow_mut().extend(outbounds(15));
             }
         };
-        let mut pace = Pace::new(40, Duration::from_millis(400));
+        let mut pace = Pace::new(40, Duration::from_millis(64));
         close_all(&open, &mut pace, &Drain::default(), &pause).await;
         assert_eq!(closed(&all.borrow()), 55);
         assert_eq!(*counts.borrow(), [10, 20, 30, 40, 50]);
@@ -208,6 +216,6 @@ mod tests {
         let mut reasons: Vec<_> =
             all.iter().map(|outbound| outbound.take().closing.expect("it is closing").reason).collect();
         reasons.sort();
-        assert_eq!(reasons, ["drain 0", "drain 33", "drain 66", "slow_reader"]);
+        assert_eq!(reasons, ["drain 0", "drain 13", "drain 6", "slow_reader"]);
     }
 }

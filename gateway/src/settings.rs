@@ -43,7 +43,8 @@ pub struct Settings {
     pub presence_room_limit: u32,
     /// The share of commands that are traced, 0 to 1.
     pub trace_sample: f64,
-    /// On drain, closes are spread over this time.
+    /// On drain, the part of the connections closed in any one second is one by
+    /// so many seconds at most; closing takes a quarter longer.
     pub drain_spread: Duration,
 }
 

@@ -255,8 +255,12 @@ fn edge(reader: &mut Reader<'_>, process: &Process) -> Edge {
     let listen = reader.given("listen", value::address);
     same_address(reader, ("listen", &listen), process);
     let settings = limits(reader);
-    if settings.drain_spread >= process.stop_timeout {
-        let text = format!("must be longer than drain_spread, which is {:?}", settings.drain_spread);
+    // What is held up may take a quarter longer.
+    if settings.drain_spread * 5 / 4 >= process.stop_timeout {
+        let text = format!(
+            "must be longer than drain_spread and a quarter, which is {:?}",
+            settings.drain_spread * 5 / 4
+        );
         reader.mistake("stop_timeout", reader.source("stop_timeout").or(reader.source("drain_spread")), text);
     }
     let mut vocabulary = reader.given("vocabulary", value::vocabulary);

@@ -332,7 +332,7 @@ fn process() -> Vec<Setting> {
         )
         .of(SERVERS)
         .default("0s"),
-        setting("drain_spread", "TIME", "When stopping, clients are sent elsewhere over this time")
+        setting("drain_spread", "TIME", "When stopping, no second sends more than this part of the clients elsewhere; takes a quarter longer")
             .of(EDGE)
             .default(time(gateway.drain_spread)),
         setting("stop_timeout", "TIME", "After drain_delay, stopping may take this long; then it is cut off")

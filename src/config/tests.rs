@@ -217,7 +217,10 @@ fn values_out_of_range_are_mistakes() {
     check_mistake(with("listen", ":8080"), "0.0.0.0:8080 is every address");
     check_mistake(with("listen", "127.0.0.1:99999"), "must be host:port");
     check_mistake(with("admin_listen", "127.0.0.1:8080"), "must differ from listen");
-    check_mistake(with("drain_spread", "25s"), "must be longer than drain_spread");
+    check_mistake(
+        with("drain_spread", "20s"),
+        "must be longer than drain_spread and a quarter, which is 25s",
+    );
     let cluster = format!("{GATEWAY}\ndatabase_url = \"postgres://h/d\"");
     check_mistake(
         dispatcher(&layers(&[("database_pool", "4")], &[], &cluster)),

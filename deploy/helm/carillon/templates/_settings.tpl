@@ -164,8 +164,8 @@ CARILLON_DATA_DIR: /data
 {{- end }}
 {{- range list "gateway" "standalone" }}
 {{- $drain := (index $values .).drain }}
-{{- if le (int $drain.stopTimeoutSeconds) (int $drain.spreadSeconds) }}
-{{- $wrong = append $wrong (printf "%s.drain: stopTimeoutSeconds must be longer than spreadSeconds" .) }}
+{{- if le (mul 4 $drain.stopTimeoutSeconds) (mul 5 $drain.spreadSeconds) }}
+{{- $wrong = append $wrong (printf "%s.drain: stopTimeoutSeconds must be longer than spreadSeconds and a quarter" .) }}
 {{- end }}
 {{- end }}
 {{- if ge (int (default 4 .Values.dispatcher.settings.lanes)) (int .Values.dispatcher.databasePool) }}

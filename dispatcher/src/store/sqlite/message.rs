@@ -63,7 +63,8 @@ pub(super) async fn search(
     let mut found = Vec::new();
     while top > 1 && found.len() <= limit {
         let bottom = (top - SLICE).max(1);
-        let slice = sqlx::query(include_str!("sql/search.sql")).bind(room.int("number")?).bind(bottom).bind(top);
+        let slice =
+            sqlx::query(include_str!("sql/search.sql")).bind(room.int("number")?).bind(bottom).bind(top);
         for row in &slice.fetch_all(pool).await? {
             if found.len() <= limit && holds_all(&row.text("text")?, &wanted) {
                 found.push(columns::message(row)?);
