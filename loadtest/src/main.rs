@@ -12,6 +12,7 @@ mod clock;
 mod file;
 mod interrupt;
 mod network;
+mod part;
 mod plan;
 mod process;
 mod report;
@@ -94,7 +95,7 @@ async fn alone(settings: &Settings) -> anyhow::Result<Report> {
     let stage = Stage::new(interrupt::watch()?, None);
     let plan = settings.plan(settings.secret()?, stage)?;
     network::prepare(plan.scenario.connections(), settings.sources())?;
-    scenario::run(plan).await
+    Ok(scenario::run(plan).await?.into())
 }
 
 /// Shows the result, writes it where it is wanted, and says whether it is good.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::process::Cost;
 
@@ -38,7 +38,7 @@ pub enum Outcome {
 }
 
 /// What was wrong, the first ones.
-#[derive(Debug, Serialize, Default)]
+#[derive(Debug, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Violations(Vec<String>);
 
@@ -53,6 +53,21 @@ impl Violations {
     /// Nothing was wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Extend<String> for Violations {
+    fn extend<T: IntoIterator<Item = String>>(&mut self, more: T) {
+        more.into_iter().for_each(|what| self.push(what));
+    }
+}
+
+impl IntoIterator for Violations {
+    type Item = String;
+    type IntoIter = std::vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
