@@ -417,8 +417,7 @@ mod tests {
             memory_after: memory.map(|before| before + 3000),
             idle_seconds: 5.0,
         };
-        let merged: report::Connect =
-            connect(10, 1.0, Some(500)).merge(connect(20, 2.0, None)).into();
+        let merged: report::Connect = connect(10, 1.0, Some(500)).merge(connect(20, 2.0, None)).into();
         assert_eq!((merged.connections, merged.seconds, merged.per_second), (30, 2.0, 15.0));
         assert_eq!(merged.memory_per_connection, Some(100.0));
     }

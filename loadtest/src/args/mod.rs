@@ -216,6 +216,16 @@ impl Settings {
         self.workers.unwrap_or(1)
     }
 
+    /// Nothing but where the secret is.
+    pub fn of_secret(secret: Option<String>, secret_file: Option<PathBuf>) -> Self {
+        Self { secret, secret_file, ..Self::default() }
+    }
+
+    /// Processes on this machine that are looked at.
+    pub fn pids(&self) -> &[u32] {
+        &self.pids
+    }
+
     /// The secret, wherever it is kept.
     pub fn secret(&self) -> anyhow::Result<String> {
         let secret = match (&self.secret, &self.secret_file) {

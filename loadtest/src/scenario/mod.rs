@@ -1,7 +1,7 @@
 //! The scenarios, each in a file of its own.
 
-use crate::plan::{Plan, Scenario};
 use crate::part::Part;
+use crate::plan::{Plan, Scenario};
 
 mod connect;
 mod crowd;
