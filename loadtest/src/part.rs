@@ -291,11 +291,6 @@ impl Micros {
         self.0.saturating_record(micros);
     }
 
-    /// How many were noted.
-    pub fn count(&self) -> u64 {
-        self.0.len()
-    }
-
     fn merge(mut self, other: &Self) -> Self {
         self.0.add(&other.0).expect("all have the same bounds");
         self
@@ -333,7 +328,7 @@ mod tests {
 
     fn talk(latencies: impl IntoIterator<Item = u64>, spans: bool) -> Part {
         let deliveries = micros(latencies);
-        let count = deliveries.count();
+        let count = deliveries.0.len();
         let talk = Talk {
             rooms: 2,
             members: 10,
