@@ -4,14 +4,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 mod args;
 mod check;
 mod clock;
+mod coordinator;
 mod file;
 mod interrupt;
 mod network;
+mod part;
 mod plan;
 mod process;
 mod report;
@@ -21,6 +23,7 @@ mod stage;
 mod wire;
 
 use args::Settings;
+use coordinator::{Coordinate, Peer, Role, Worker};
 use report::Report;
 use stage::Stage;
 
@@ -45,11 +48,22 @@ use stage::Stage;
 ///       --metrics http://127.0.0.1:9090/metrics
 ///   carillon-loadtest --scenario storm --connections 60000 --source 127.0.0.1,127.0.0.2,127.0.0.3
 ///   carillon-loadtest --file scenario.toml --duration 1m --print-plan
+///   carillon-loadtest --pairs 20000 --rate 8000 --workers 4
 #[derive(Parser)]
-#[command(version, verbatim_doc_comment)]
+#[command(version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     run: Run,
+}
+
+/// What else it does than running a load by itself.
+#[derive(Subcommand)]
+enum Command {
+    Coordinate(Box<Coordinate>),
+    Worker(Worker),
+    Peer(Box<Peer>),
 }
 
 /// A run, by flags and a file.
@@ -71,6 +85,16 @@ impl Run {
         let below = self.file.as_deref().map(file::read).transpose()?.unwrap_or_default();
         Ok(self.settings.over(below)?.fill())
     }
+
+    /// The same; `None` if they were only to be shown, which is done.
+    fn settings_to_run(self) -> anyhow::Result<Option<Settings>> {
+        let print_plan = self.print_plan;
+        let settings = self.settings()?;
+        if print_plan {
+            print!("{}", file::write(&settings)?);
+        }
+        Ok((!print_plan).then_some(settings))
+    }
 }
 
 // One thread, so that on a small machine the servers keep the other cores.
@@ -79,13 +103,32 @@ async fn main() -> anyhow::Result<()> {
     // An error: somebody else has installed one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
-    let print_plan = cli.run.print_plan;
-    let settings = cli.run.settings()?;
-    if print_plan {
-        print!("{}", file::write(&settings)?);
-        return Ok(());
+    match cli.command {
+        None => load(cli.run).await,
+        Some(Command::Coordinate(coordinate)) => lead(*coordinate).await,
+        Some(Command::Worker(worker)) => worker.run().await,
+        Some(Command::Peer(peer)) => match peer.role()? {
+            Role::Coordinator(coordinate) => lead(coordinate).await,
+            Role::Worker(worker) => worker.run().await,
+        },
     }
-    let report = alone(&settings).await?;
+}
+
+/// Runs a load from this machine.
+async fn load(run: Run) -> anyhow::Result<()> {
+    let Some(settings) = run.settings_to_run()? else { return Ok(()) };
+    let report = match settings.workers() {
+        0 | 1 => alone(&settings).await?,
+        _ => coordinator::with_children(&settings).await?,
+    };
+    conclude(&settings, &report)
+}
+
+/// Leads a run of workers that somebody else starts.
+async fn lead(coordinate: Coordinate) -> anyhow::Result<()> {
+    let (lead, run) = coordinate.into_run();
+    let Some(settings) = run.settings_to_run()? else { return Ok(()) };
+    let report = lead.run(&settings).await?;
     conclude(&settings, &report)
 }
 
@@ -94,7 +137,7 @@ async fn alone(settings: &Settings) -> anyhow::Result<Report> {
     let stage = Stage::new(interrupt::watch()?, None);
     let plan = settings.plan(settings.secret()?, stage)?;
     network::prepare(plan.scenario.connections(), settings.sources())?;
-    scenario::run(plan).await
+    Ok(scenario::run(plan).await?.into())
 }
 
 /// Shows the result, writes it where it is wanted, and says whether it is good.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::stage::Stage;
 use crate::wire::Wire;
 
@@ -57,13 +59,14 @@ impl Scenario {
     /// Connections at the same time.
     pub fn connections(&self) -> usize {
         match self {
-            Self::Talk(talk) => talk.rooms * talk.members,
+            Self::Talk(talk) => talk.rooms * talk.own().count(),
             Self::Connect(crowd) | Self::Storm(crowd, _) => crowd.connections,
         }
     }
 }
 
 /// Rooms in which some talk and all hear.
+#[derive(Clone)]
 pub struct Talk {
     /// Direct rooms; else groups.
     pub direct: bool,
@@ -77,6 +80,33 @@ pub struct Talk {
     pub rate: u64,
     /// Messages that each sender has on the way at once, without a rate.
     pub window: usize,
+    /// Which members of each room are this process's; `None`: all of them.
+    pub slice: Option<Slice>,
+}
+
+impl Talk {
+    /// The members of each room that are this process's.
+    pub fn own(&self) -> impl Iterator<Item = usize> {
+        (0..self.members).filter(|member| self.owns(*member))
+    }
+
+    /// Whether this member of each room is this process's.
+    pub fn owns(&self, member: usize) -> bool {
+        self.slice.as_ref().is_none_or(|slice| member % slice.workers == slice.worker)
+    }
+}
+
+/// One worker's part of rooms that are too few for each to belong to one
+/// worker: every so many-th member, so that the senders, who come first, are
+/// spread over all workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Which worker; the first one makes the rooms.
+    pub worker: usize,
+    /// How many there are.
+    pub workers: usize,
+    /// In the users' ids, which all workers have to know.
+    pub run: String,
 }
 
 /// Connections that only hear.
@@ -110,6 +140,24 @@ pub struct Storm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_member_of_a_room_is_some_workers_and_so_is_every_sender() {
+        let talk = |worker| Talk {
+            direct: false,
+            rooms: 1,
+            members: 10,
+            senders: 3,
+            rate: 0,
+            window: 1,
+            slice: Some(Slice { worker, workers: 3, run: String::new() }),
+        };
+        let mut members: Vec<_> = (0..3).flat_map(|worker| talk(worker).own().collect::<Vec<_>>()).collect();
+        members.sort_unstable();
+        assert_eq!(members, Vec::from_iter(0..10));
+        assert!((0..3).all(|worker| talk(worker).own().filter(|member| *member < 3).count() == 1));
+        assert_eq!(Talk { slice: None, ..talk(1) }.own().count(), 10);
+    }
 
     #[test]
     fn everybody_is_in_a_room() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::Fault;
 use crate::process::Cost;
@@ -40,7 +40,7 @@ pub enum Outcome {
 }
 
 /// What was wrong: the first ones in words, and how many there were.
-#[derive(Debug, Serialize, Default)]
+#[derive(Debug, Serialize, Deserialize, Default)]
 pub struct Violations {
     #[serde(rename = "violations")]
     first: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Violations {
 }
 
 /// How much was wrong, by its kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Deliveries that never came.
     pub lost: u64,
@@ -90,9 +90,40 @@ impl Violations {
         }
     }
 
+    /// What was wrong with the workers of a run. In turn one of each: the first
+    /// worker's do not hide those of the others.
+    pub fn of_workers(workers: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        let mut first = Vec::with_capacity(workers.len());
+        for worker in workers {
+            all.wrong = all.wrong + worker.wrong;
+            first.push(worker.first.into_iter());
+        }
+        for _ in 0..MAX_VIOLATIONS {
+            for (worker, first) in first.iter_mut().enumerate() {
+                first.next().into_iter().for_each(|what| all.push(format!("worker {worker}: {what}")));
+            }
+        }
+        all
+    }
+
     /// Nothing was wrong.
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            lost: self.lost + other.lost,
+            doubled: self.doubled + other.doubled,
+            out_of_order: self.out_of_order + other.out_of_order,
+            not_as_stored: self.not_as_stored + other.not_as_stored,
+            not_as_sent: self.not_as_sent + other.not_as_sent,
+        }
     }
 }
 
@@ -310,5 +341,19 @@ mod tests {
         assert_eq!(shown["violations"].as_array().map(Vec::len), Some(MAX_VIOLATIONS));
         let wrong = Counts { out_of_order: MAX_VIOLATIONS as u64 + 6, doubled: 1, ..Counts::default() };
         assert_eq!(shown["wrong"], serde_json::to_value(wrong).unwrap());
+    }
+
+    #[test]
+    fn no_worker_hides_what_was_wrong_with_another() {
+        let of = |count: usize| {
+            let mut violations = Violations::default();
+            (0..count).for_each(|number| violations.push(number.to_string()));
+            violations.wrong.lost = count as u64;
+            violations
+        };
+        let all = Violations::of_workers(vec![of(MAX_VIOLATIONS), of(0), of(2)]);
+        assert_eq!(all.first[..5], ["worker 0: 0", "worker 2: 0", "worker 0: 1", "worker 2: 1", "worker 0: 2"]);
+        assert_eq!((all.first.len(), all.wrong.lost), (MAX_VIOLATIONS, MAX_VIOLATIONS as u64 + 2));
+        assert!(Violations::of_workers(vec![of(0), of(0)]).is_empty());
     }
 }

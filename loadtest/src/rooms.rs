@@ -37,16 +37,35 @@ pub fn token(plan: &Plan, user: &str) -> anyhow::Result<String> {
 /// What this run's users' ids begin with: other than in any other run, of this
 /// process or another.
 pub fn prefix(plan: &Plan) -> String {
-    let run = RandomState::new().hash_one(std::process::id()) & 0xff_ffff_ffff;
-    format!("{}-{run:010x}", plan.user_prefix)
+    format!("{}-{}", plan.user_prefix, run())
+}
+
+/// A name for a run that no other has.
+pub fn run() -> String {
+    format!("{:010x}", RandomState::new().hash_one(std::process::id()) & 0xff_ffff_ffff)
+}
+
+/// The users of a room; the first ones send.
+pub fn members(prefix: &str, room: usize, size: usize) -> Vec<String> {
+    (0..size).map(|member| format!("{prefix}-{room}-{member}")).collect()
 }
 
 /// Creates rooms of so many new users, in this order.
 pub async fn create(plan: &Plan, sizes: &[usize], direct: bool) -> anyhow::Result<Vec<Room>> {
-    let (http, prefix) = (&reqwest::Client::new(), &prefix(plan));
+    create_as(plan, &prefix(plan), sizes, direct).await
+}
+
+/// Creates rooms of so many users whose ids begin like this, in this order.
+pub async fn create_as(
+    plan: &Plan,
+    prefix: &str,
+    sizes: &[usize],
+    direct: bool,
+) -> anyhow::Result<Vec<Room>> {
+    let http = &reqwest::Client::new();
     stream::iter(sizes.iter().enumerate())
         .map(|(number, size)| async move {
-            let members: Vec<_> = (0..*size).map(|member| format!("{prefix}-{number}-{member}")).collect();
+            let members = members(prefix, number, *size);
             let body = if direct {
                 json!({ "kind": "direct", "user": members[1] })
             } else {

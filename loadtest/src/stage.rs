@@ -16,6 +16,8 @@ use crate::clock;
 pub enum Point {
     /// Users and rooms are made; nobody is connected.
     Gathered,
+    /// The servers' memory was looked at; still nobody is connected.
+    Weighed,
     /// All are connected.
     Ready,
     /// All have lost their connections, and something was said meanwhile.
@@ -29,6 +31,7 @@ impl Point {
     pub fn before(self) -> &'static str {
         match self {
             Self::Gathered => "making users and rooms",
+            Self::Weighed => "looking at the servers' memory",
             Self::Ready => "connecting",
             Self::Away => "losing connections",
             Self::Drained => "measuring",
@@ -68,8 +71,11 @@ impl Progress {
 }
 
 /// What a worker tells about itself while it runs.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Told {
+    /// It has made the rooms that all workers share, with these ids.
+    Made(Vec<String>),
     /// It has done what comes before this.
     Reached(Point),
     /// What it has done so far.
@@ -82,6 +88,8 @@ pub struct Others {
     pub tell: mpsc::Sender<Told>,
     /// The last point that all have reached.
     pub reached: watch::Receiver<Option<Point>>,
+    /// Ids of the rooms that all workers share, once they are made.
+    pub made: watch::Receiver<Vec<String>>,
 }
 
 /// Where a run stands.
@@ -106,6 +114,20 @@ impl Stage {
         let mut reached = others.reached.clone();
         reached.wait_for(|reached| *reached >= Some(point)).await.context(gone)?;
         Ok(())
+    }
+
+    /// Tells the other workers the ids of the rooms that all share.
+    pub async fn hand_out(&self, rooms: Vec<String>) -> anyhow::Result<()> {
+        let others = self.others.as_ref().context("there are no others")?;
+        others.tell.send(Told::Made(rooms)).await.ok().context("the coordinator is gone")
+    }
+
+    /// Waits for the ids of the rooms that all share.
+    pub async fn handed_out(&self) -> anyhow::Result<Vec<String>> {
+        let others = self.others.as_ref().context("there are no others")?;
+        let mut made = others.made.clone();
+        let rooms = made.wait_for(|rooms| !rooms.is_empty()).await.context("the coordinator is gone")?;
+        Ok(rooms.clone())
     }
 
     /// Whether the run is to end before time.
@@ -157,8 +179,9 @@ mod tests {
     async fn nobody_goes_on_before_all_have_come() {
         let (tell, mut told) = mpsc::channel(4);
         let (all, reached) = watch::channel(None);
+        let (made_by, made) = watch::channel(Vec::new());
         let (_stop, stop) = watch::channel(false);
-        let stage = Stage::new(stop, Some(Others { tell, reached }));
+        let stage = Stage::new(stop, Some(Others { tell, reached, made }));
         let meeting = stage.meet(Point::Ready);
         tokio::pin!(meeting);
         for before in [None, Some(Point::Gathered)] {
@@ -168,6 +191,10 @@ mod tests {
         assert!(matches!(told.recv().await, Some(Told::Reached(Point::Ready))));
         all.send_replace(Some(Point::Ready));
         meeting.await.unwrap();
+        stage.hand_out(vec!["a".to_owned()]).await.unwrap();
+        assert!(matches!(told.recv().await, Some(Told::Made(rooms)) if rooms == ["a"]));
+        made_by.send_replace(vec!["b".to_owned()]);
+        assert_eq!(stage.handed_out().await.unwrap(), ["b"]);
         drop(all);
         assert!(stage.meet(Point::Drained).await.is_err(), "nobody else is there");
     }

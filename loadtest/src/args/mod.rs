@@ -14,9 +14,11 @@ use crate::wire::Wire;
 
 mod fault;
 mod preset;
+mod share;
 mod time;
 
 pub use fault::FaultAt;
+pub use share::Share;
 pub use time::{MillisTime, Time};
 
 /// Everything that can be said about a run. What is not said is `None` until
@@ -157,7 +159,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     json: Option<PathBuf>,
 
-    /// Processes of this machine that the load is spread over [default: 1].
+    /// Processes of this machine that the load is spread over; see also
+    /// `carillon-loadtest coordinate --help` [default: 1].
     #[arg(long, value_name = "COUNT", help_heading = "Several generators")]
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<usize>,
@@ -211,6 +214,16 @@ impl Settings {
     /// Processes of this machine that the load is spread over.
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or(1)
+    }
+
+    /// Nothing but where the secret is.
+    pub fn of_secret(secret: Option<String>, secret_file: Option<PathBuf>) -> Self {
+        Self { secret, secret_file, ..Self::default() }
+    }
+
+    /// Processes on this machine that are looked at.
+    pub fn pids(&self) -> &[u32] {
+        &self.pids
     }
 
     /// The secret, wherever it is kept.
@@ -268,7 +281,7 @@ impl Settings {
         let members = count(self.members).max(1);
         let talk = |direct, rooms, members, senders| {
             let (rate, window) = (self.rate.unwrap_or_default(), count(self.window).max(1));
-            plan::Scenario::Talk(plan::Talk { direct, rooms, members, senders, rate, window })
+            plan::Scenario::Talk(plan::Talk { direct, rooms, members, senders, rate, window, slice: None })
         };
         let crowd = || plan::Crowd { connections: count(self.connections), members };
         match self.scenario.unwrap_or(Scenario::Pairs) {

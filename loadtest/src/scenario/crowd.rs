@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::histogram;
 use super::pace::Opening;
 use crate::check::{self, Fault, Heard};
 use crate::clock;
+use crate::part::Micros;
 use crate::plan::{self, Plan};
 use crate::report::Violations;
 use crate::rooms::{self, Room};
@@ -64,11 +63,11 @@ pub struct Board {
     /// When the last of them had.
     pub last_caught_up: u64,
     /// From an attempt's begin to being authenticated, at first.
-    pub authenticated: Histogram<u64>,
+    pub authenticated: Micros,
     /// From an attempt's begin to being in the room, at first.
-    pub joined: Histogram<u64>,
+    pub joined: Micros,
     /// From the loss, or from being let go, to being back.
-    pub back: Histogram<u64>,
+    pub back: Micros,
     /// What was wrong.
     pub violations: Violations,
 }
@@ -154,9 +153,9 @@ impl Crowd {
             due: None,
             caught_up: 0,
             last_caught_up: 0,
-            authenticated: histogram(),
-            joined: histogram(),
-            back: histogram(),
+            authenticated: Micros::default(),
+            joined: Micros::default(),
+            back: Micros::default(),
             violations: Violations::default(),
         };
         let shared = Shared {
@@ -422,10 +421,10 @@ impl Client {
                     board.last_event = now;
                     if self.lost {
                         board.last_back = now;
-                        board.back.saturating_record(now.saturating_sub(from));
+                        board.back.record(now.saturating_sub(from));
                     } else {
-                        board.authenticated.saturating_record(entered.authenticated.saturating_sub(began));
-                        board.joined.saturating_record(now.saturating_sub(began));
+                        board.authenticated.record(entered.authenticated.saturating_sub(began));
+                        board.joined.record(now.saturating_sub(began));
                         board.coming -= 1;
                         board.there[self.room][self.client] = true;
                     }

@@ -1,9 +1,7 @@
 //! The scenarios, each in a file of its own.
 
-use hdrhistogram::Histogram;
-
+use crate::part::Part;
 use crate::plan::{Plan, Scenario};
-use crate::report::Report;
 
 mod connect;
 mod crowd;
@@ -11,11 +9,8 @@ mod pace;
 mod storm;
 mod talk;
 
-/// Longer latencies count as this: two minutes.
-const LONGEST_MICROS: u64 = 120_000_000;
-
 /// Runs the plan.
-pub async fn run(plan: Plan) -> anyhow::Result<Report> {
+pub async fn run(plan: Plan) -> anyhow::Result<Part> {
     tokio::task::LocalSet::new()
         .run_until(async {
             match &plan.scenario {
@@ -25,8 +20,4 @@ pub async fn run(plan: Plan) -> anyhow::Result<Report> {
             }
         })
         .await
-}
-
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_max(LONGEST_MICROS, 3).expect("three digits up to two minutes are allowed")
 }

@@ -7,9 +7,9 @@ use anyhow::ensure;
 
 use super::crowd::Crowd;
 use crate::clock;
+use crate::part::{Counted, Part, Storm};
 use crate::plan::{self, Plan};
 use crate::process::Used;
-use crate::report::{Outcome, Report, Storm};
 use crate::stage::Point;
 
 /// All are connected, and back, by then.
@@ -19,7 +19,7 @@ const CONNECTED: Duration = Duration::from_secs(300);
 const QUIET: Duration = Duration::from_secs(5);
 
 /// Runs the scenario.
-pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::Result<Report> {
+pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::Result<Part> {
     let stage = &plan.stage;
     let mut crowd = stage.prepare(Crowd::gather(plan, of, storm.spread)).await?;
     stage.meet(Point::Gathered).await?;
@@ -60,7 +60,7 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
         let connected = crowd.board().connected;
         crowd.board().violations.push(format!("only {connected} of {all} came back"));
     }
-    let costs = Used::now(&plan.pids).since(&before, 0, 0);
+    let costs = Used::now(&plan.pids).since(&before);
     crowd.until_heard(QUIET, plan.drain).await;
     crowd.board().due = None;
     // Who hears this has heard whatever still was to come before it.
@@ -75,7 +75,8 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
             board.violations.wrong.lost += missed;
             board.violations.push(format!("{missed} of {due} deliveries did not come"));
         }
-        let since = |at: u64| at.saturating_sub(board.from.unwrap_or(at)) as f64 / 1e6;
+        let from = board.from;
+        let since = |at: u64| at.saturating_sub(from.unwrap_or(at)) as f64 / 1e6;
         Storm {
             connections: all,
             members: of.members,
@@ -83,16 +84,16 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
             closed: board.closed,
             failed_attempts: board.failed_attempts,
             back_seconds: since(board.last_back),
-            back_ms: (&board.back).into(),
+            back: std::mem::take(&mut board.back),
             caught_up: board.caught_up,
             caught_up_seconds: since(board.last_caught_up),
             due,
             missed,
         }
     };
-    Ok(Report {
+    Ok(Part {
         wire: plan.wire.to_string(),
-        result: Outcome::Storm(result),
+        counted: Counted::Storm(result),
         costs,
         violations: crowd.end().await,
     })

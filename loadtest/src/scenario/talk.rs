@@ -6,28 +6,31 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
-use super::histogram;
 use super::pace::{Opening, Pace};
 use crate::check::{self, Fault, Heard};
 use crate::clock;
+use crate::part::{Counted, Micros, Part, Talk};
 use crate::plan::{self, Plan};
 use crate::process::{Cost, Used};
-use crate::report::{Outcome, Report, Talk, Violations};
+use crate::report::Violations;
 use crate::rooms::{self, Room};
 use crate::stage::{Point, Progress};
 use crate::wire::{self, Delivery, Entered, Received, Visit};
+
+/// A message to members whose room others send to as well is not coming any
+/// more when nothing came for this long.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// What everyone writes down.
 struct Tally {
     from: u64,
     to: u64,
-    answers: Histogram<u64>,
-    deliveries: Histogram<u64>,
+    answers: Micros,
+    deliveries: Micros,
     answered: u64,
     delivered: u64,
     refused: u64,
@@ -35,6 +38,7 @@ struct Tally {
     delivered_in_time: u64,
     /// By room and member.
     heard: Vec<Vec<Heard>>,
+    talk: plan::Talk,
     violations: Violations,
 }
 
@@ -51,13 +55,13 @@ struct Client {
 }
 
 /// Runs the scenario.
-pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
+pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Part> {
     eprintln!("creating {} rooms", talk.rooms);
     let stage = &plan.stage;
-    let sizes = vec![talk.members; talk.rooms];
-    let rooms = stage.prepare(rooms::create(plan, &sizes, talk.direct)).await?;
-    eprintln!("connecting {} clients", talk.rooms * talk.members);
-    let clients = stage.prepare(connect(plan, &rooms)).await?;
+    let rooms = stage.prepare(gather(plan, talk)).await?;
+    stage.meet(Point::Gathered).await?;
+    eprintln!("connecting {} clients", plan.scenario.connections());
+    let clients = stage.prepare(connect(plan, talk, &rooms)).await?;
     stage.meet(Point::Ready).await?;
 
     let start = clock::now();
@@ -65,14 +69,15 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
     let tally = Rc::new(RefCell::new(Tally {
         from,
         to: from + plan.duration.as_micros() as u64,
-        answers: histogram(),
-        deliveries: histogram(),
+        answers: Micros::default(),
+        deliveries: Micros::default(),
         answered: 0,
         delivered: 0,
         refused: 0,
         answered_in_time: 0,
         delivered_in_time: 0,
         heard: (0..talk.rooms).map(|_| (0..talk.members).map(|_| Heard::default()).collect()).collect(),
+        talk: talk.clone(),
         violations: Violations::default(),
     }));
     let senders = talk.rooms * talk.senders;
@@ -105,26 +110,44 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
 
     let mut tally = Rc::try_unwrap(tally).map_err(|_| anyhow::anyhow!("a client goes on"))?.into_inner();
     compare(plan, talk, &rooms, &mut tally).await?;
-    // Less than was asked for if the run was ended before time.
-    let seconds = (tally.to.saturating_sub(tally.from).max(1)) as f64 / 1e6;
-    Ok(Report {
+    Ok(Part {
         wire: plan.wire.to_string(),
-        result: Outcome::Talk(Talk {
+        counted: Counted::Talk(Talk {
             rooms: talk.rooms,
             members: talk.members,
-            senders,
+            senders: talk.rooms * talk.own().filter(|member| *member < talk.senders).count(),
             rate: talk.rate,
+            spans: talk.slice.is_some(),
             answered: tally.answered,
             delivered: tally.delivered,
             refused: tally.refused,
-            answered_per_second: tally.answered_in_time as f64 / seconds,
-            delivered_per_second: tally.delivered_in_time as f64 / seconds,
-            answer_ms: (&tally.answers).into(),
-            delivery_ms: (&tally.deliveries).into(),
+            // Less than was asked for if the run was ended before time.
+            micros: tally.to.saturating_sub(tally.from),
+            answered_in_time: tally.answered_in_time,
+            delivered_in_time: tally.delivered_in_time,
+            answers: tally.answers,
+            deliveries: tally.deliveries,
         }),
         costs,
         violations: tally.violations,
     })
+}
+
+/// Makes the rooms; those that all workers share are made by the first one,
+/// and the others learn their ids.
+async fn gather(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Vec<Room>> {
+    let sizes = vec![talk.members; talk.rooms];
+    let Some(slice) = &talk.slice else { return rooms::create(plan, &sizes, talk.direct).await };
+    let prefix = format!("{}-{}", plan.user_prefix, slice.run);
+    if slice.worker == 0 {
+        let rooms = rooms::create_as(plan, &prefix, &sizes, talk.direct).await?;
+        plan.stage.hand_out(rooms.iter().map(|room| room.id.clone()).collect()).await?;
+        return Ok(rooms);
+    }
+    let ids = plan.stage.handed_out().await?;
+    ensure!(ids.len() == talk.rooms, "{} rooms are shared instead of {}", ids.len(), talk.rooms);
+    let room = |(number, id)| Room { id, members: rooms::members(&prefix, number, talk.members) };
+    Ok(ids.into_iter().enumerate().map(room).collect())
 }
 
 /// Counts the senders of the run.
@@ -132,12 +155,9 @@ fn sender(talk: &plan::Talk, room: usize, member: usize) -> usize {
     room * talk.senders + member
 }
 
-async fn connect(plan: &Plan, rooms: &[Room]) -> anyhow::Result<Vec<Client>> {
+async fn connect(plan: &Plan, talk: &plan::Talk, rooms: &[Room]) -> anyhow::Result<Vec<Client>> {
     let opening = &Opening::new(plan.connect_rate);
-    let places = rooms
-        .iter()
-        .enumerate()
-        .flat_map(|(room, of)| (0..of.members.len()).map(move |member| (room, member)));
+    let places = (0..rooms.len()).flat_map(|room| talk.own().map(move |member| (room, member)));
     stream::iter(places)
         .map(|(room, member)| async move {
             opening.turn().await;
@@ -208,7 +228,7 @@ fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally) {
         && tally.measures(now)
     {
         tally.answered_in_time += 1;
-        tally.answers.saturating_record(now.saturating_sub(at));
+        tally.answers.record(now.saturating_sub(at));
     }
 }
 
@@ -221,7 +241,10 @@ fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
     tally.delivered += 1;
     if tally.measures(now) {
         tally.delivered_in_time += 1;
-        tally.deliveries.saturating_record(now.saturating_sub(at));
+        // What another worker has sent has the time of another clock.
+        if tally.talk.owns(sender % tally.talk.senders.max(1)) {
+            tally.deliveries.record(now.saturating_sub(at));
+        }
     }
     if let Err(why) = tally.heard[room][member].take(delivery.seq, sender, number) {
         tally.violations.count(&why);
@@ -231,10 +254,6 @@ fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
 
 /// Waits for the end of measuring; says what it cost the servers.
 async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
-    let look = || {
-        let tally = tally.borrow();
-        (Used::now(&plan.pids), tally.answered, tally.delivered)
-    };
     let stage = &plan.stage;
     // In a statement of its own: borrowed over the wait, nobody could write down anything.
     let from = tally.borrow().from;
@@ -245,7 +264,7 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         tally.from = tally.from.min(clock::now());
         tally.to = tally.to.max(tally.from);
     }
-    let (before, answered_before, delivered_before) = look();
+    let before = Used::now(&plan.pids);
     let connected = plan.scenario.connections() as u64;
     let to = tally.borrow().to;
     while clock::now() < to && !stage.is_stopped() {
@@ -255,13 +274,15 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         stage.progress(Progress { connected, answered, delivered });
     }
     tally.borrow_mut().to = to.min(clock::now());
-    let (after, answered, delivered) = look();
-    after.since(&before, answered - answered_before, delivered - delivered_before)
+    Used::now(&plan.pids).since(&before)
 }
 
 /// Waits for the last delivery.
 async fn drain(plan: &Plan, talk: &plan::Talk, tally: &RefCell<Tally>) {
     let deadline = clock::now() + plan.drain.as_micros() as u64;
+    if talk.slice.is_some() {
+        return quiet(deadline, tally).await;
+    }
     let mut before = 0;
     while clock::now() < deadline {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -277,7 +298,24 @@ async fn drain(plan: &Plan, talk: &plan::Talk, tally: &RefCell<Tally>) {
     }
 }
 
-/// Members with each other, and with the store.
+/// Waits until nothing was heard or answered for a while. How much is due is
+/// not known here: others send to the same members.
+async fn quiet(deadline: u64, tally: &RefCell<Tally>) {
+    let count = || {
+        let tally = tally.borrow();
+        tally.answered + tally.delivered
+    };
+    let (mut before, mut since) = (count(), clock::now());
+    while clock::now() < deadline.min(since + QUIET.as_micros() as u64) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = count();
+        if now != before {
+            (before, since) = (now, clock::now());
+        }
+    }
+}
+
+/// Members with the store, which has the one order for those of all workers.
 async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tally) -> anyhow::Result<()> {
     eprintln!("comparing with the store");
     let mut all = 0;
@@ -299,8 +337,10 @@ async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tal
                 }
             }
         }
-        all += messages.len() as u64;
-        for (member, heard) in tally.heard[number].iter().enumerate() {
+        let own = |sender: usize| talk.owns(sender % talk.senders.max(1));
+        all += messages.iter().filter(|(sender, _)| own(*sender)).count() as u64;
+        for member in talk.own() {
+            let heard = &tally.heard[number][member];
             let own = (member < talk.senders).then(|| sender(talk, number, member));
             let spared = own.filter(|own| plan.wire.may_spare_the_sender() && !heard.knows(*own));
             let due = Heard::of(&messages, spared);
