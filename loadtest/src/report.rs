@@ -7,6 +7,10 @@ use serde::Serialize;
 
 use crate::process::Cost;
 
+mod chat;
+
+pub use chat::{Actions, Chat, Connections, Fault, Memory};
+
 /// Violations kept.
 const MAX_VIOLATIONS: usize = 20;
 
@@ -35,6 +39,8 @@ pub enum Outcome {
     Connect(Connect),
     /// Of a storm.
     Storm(Storm),
+    /// Of chat.
+    Chat(Box<Chat>),
 }
 
 /// What was wrong, the first ones.
@@ -225,6 +231,7 @@ impl fmt::Display for Report {
             Outcome::Talk(talk) => write!(f, "{talk}")?,
             Outcome::Connect(connect) => write!(f, "{connect}")?,
             Outcome::Storm(storm) => write!(f, "{storm}")?,
+            Outcome::Chat(chat) => write!(f, "{chat}")?,
         }
         self.costs.iter().try_for_each(|cost| writeln!(f, "{cost}"))?;
         if self.violations.is_empty() {
@@ -234,6 +241,8 @@ impl fmt::Display for Report {
                 match self.result {
                     Outcome::Talk(_) =>
                         "every member heard every message once, in order, and the store agrees",
+                    Outcome::Chat(_) =>
+                        "every device heard every change once, in order, and the store agrees",
                     _ => "every member heard every message once, in order",
                 }
             );

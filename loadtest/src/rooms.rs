@@ -44,19 +44,30 @@ pub async fn create(plan: &Plan, sizes: &[usize], direct: bool) -> anyhow::Resul
     let mut rooms = Vec::with_capacity(sizes.len());
     for (number, size) in sizes.iter().enumerate() {
         let members: Vec<_> = (0..*size).map(|member| format!("{prefix}-{number}-{member}")).collect();
-        let body = if direct {
-            json!({ "kind": "direct", "user": members[1] })
-        } else {
-            json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
-        };
-        let target = &plan.targets[number % plan.targets.len()];
-        let body = post(&http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
-            .await
-            .with_context(|| format!("creating a room at {target}"))?;
-        let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
-        rooms.push(Room { id: room.id, members });
+        rooms.push(create_one(plan, &http, number, members, direct).await?);
     }
     Ok(rooms)
+}
+
+/// Creates the room of this number; its first member does it.
+pub async fn create_one(
+    plan: &Plan,
+    http: &reqwest::Client,
+    number: usize,
+    members: Vec<String>,
+    direct: bool,
+) -> anyhow::Result<Room> {
+    let body = if direct {
+        json!({ "kind": "direct", "user": members[1] })
+    } else {
+        json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
+    };
+    let target = &plan.targets[number % plan.targets.len()];
+    let body = post(http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
+        .await
+        .with_context(|| format!("creating a room at {target}"))?;
+    let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
+    Ok(Room { id: room.id, members })
 }
 
 /// Posts a JSON body in a user's name; the answer's body.

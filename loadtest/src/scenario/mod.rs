@@ -5,6 +5,8 @@ use hdrhistogram::Histogram;
 use crate::plan::{Plan, Scenario};
 use crate::report::Report;
 
+mod chance;
+mod chat;
 mod connect;
 mod crowd;
 mod pace;
@@ -22,6 +24,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<Report> {
                 Scenario::Talk(talk) => talk::run(&plan, talk).await,
                 Scenario::Connect(crowd) => connect::run(&plan, crowd).await,
                 Scenario::Storm(crowd, storm) => storm::run(&plan, crowd, storm).await,
+                Scenario::Chat(chat) => chat::run(&plan, chat).await,
             }
         })
         .await
