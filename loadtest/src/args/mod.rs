@@ -193,7 +193,9 @@ pub struct Settings {
     drain: Option<Time>,
 
     /// A command that is run at this time of measuring, such as `10s:kill -9 123`;
-    /// may be repeated; `[[fault]]` in a file (`mixed-faults`).
+    /// may be repeated (`mixed-faults`). Its begin, end and exit status are in the
+    /// report; another status than 0 fails the run. What is to outlast it goes to
+    /// the background. In a file: `[[fault]]` with `at`, `run` and a `name`.
     #[arg(long = "fault", value_name = "TIME:COMMAND", help_heading = "Faults")]
     #[serde(rename = "fault", default, skip_serializing_if = "Vec::is_empty")]
     faults: Vec<FaultAt>,
@@ -223,7 +225,8 @@ pub struct Settings {
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// All that people do: several devices, several rooms, reading, typing,
-    /// editing, leaving and coming back.
+    /// editing, losing connections and coming back; every device must have heard
+    /// every change once, in order, and the store must agree.
     Chat,
     /// All connect and are idle: how fast they come in, and what they cost.
     Connect,
@@ -231,7 +234,8 @@ pub enum Scenario {
     #[value(alias = "rooms")]
     #[serde(alias = "rooms")]
     Fanout,
-    /// The same as chat while commands are run at set times.
+    /// Chat while commands are run at set times (`--fault`): what is lost with a
+    /// server is said again to another, and nothing may be missing in the end.
     MixedFaults,
     /// One-to-one: both of a pair send.
     Pairs,
@@ -298,6 +302,10 @@ impl Settings {
     pub fn plan(&self, secret: String, stage: Stage) -> anyhow::Result<Plan> {
         let targets = self.target.clone().unwrap_or_default();
         ensure!(!targets.is_empty(), "no target is given");
+        ensure!(
+            self.faults.is_empty() || self.scenario == Some(Scenario::MixedFaults),
+            "commands are run in the scenario mixed-faults alone"
+        );
         Ok(Plan {
             scenario: self.scenario_plan(),
             targets,

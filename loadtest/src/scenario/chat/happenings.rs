@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::super::chance::Chances;
-use super::super::pace::due;
+use crate::scenario::chance::Chances;
+use crate::scenario::pace::due;
 use super::population::Population;
 use crate::plan::{self, Mix};
 

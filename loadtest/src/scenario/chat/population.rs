@@ -1,6 +1,6 @@
 //! Who there is: users with their devices, and who is in which room.
 
-use super::super::chance::Chances;
+use crate::scenario::chance::Chances;
 use crate::plan;
 
 /// Whoever is alone in a room has nobody to talk to.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::super::chance::Chances;
+use crate::scenario::chance::Chances;
 use super::ledger::{Said, Version};
 use crate::report::Actions;
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use proto::Cursor;
 use serde::de::DeserializeOwned;
 
-use super::super::chance::pause;
+use crate::scenario::chance::pause;
 use super::ledger::{Ledger, Name, Newest, Said, Version};
 use super::world::World;
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::sync::Semaphore;
 
-use super::super::histogram;
-use super::super::pace::Opening;
+use crate::scenario::histogram;
+use crate::scenario::pace::Opening;
 use super::ledger::{Ledger, Said, View};
 use super::population::Population;
 use crate::clock;
