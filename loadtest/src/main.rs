@@ -31,6 +31,8 @@ use stage::Stage;
 /// and delivered, and checks that every member hears every message once, in
 /// order, and that the store agrees. Or connects many, and measures what they
 /// cost when they are idle, and how they come back when all are lost at once.
+/// Or does all that people do, for an hour if need be, while connections are
+/// lost, and servers too.
 ///
 /// Every scenario is a meaningful run with no other flag than the secret. A
 /// scenario file says the same in TOML: its keys are the flags' names, and
@@ -47,6 +49,8 @@ use stage::Stage;
 ///   carillon-loadtest --wire socketio --scenario connect --connections 5000 \
 ///       --metrics http://127.0.0.1:9090/metrics
 ///   carillon-loadtest --scenario storm --connections 60000 --source 127.0.0.1,127.0.0.2,127.0.0.3
+///   carillon-loadtest --scenario chat --users 500 --duration 1h --pid 4711 --json chat.json
+///   carillon-loadtest --scenario mixed-faults --fault "10s:kill -9 4711" --fault "15s:./start.sh"
 ///   carillon-loadtest --file scenario.toml --duration 1m --print-plan
 ///   carillon-loadtest --pairs 20000 --rate 8000 --workers 4
 #[derive(Parser)]

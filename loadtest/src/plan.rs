@@ -53,6 +53,8 @@ pub enum Scenario {
     Connect(Crowd),
     /// They connect, lose their connections all at once, and come back.
     Storm(Crowd, Storm),
+    /// They do all that people do, while connections, and what is told to, fail.
+    Chat(Chat),
 }
 
 impl Scenario {
@@ -61,6 +63,7 @@ impl Scenario {
         match self {
             Self::Talk(talk) => talk.rooms * talk.own().count(),
             Self::Connect(crowd) | Self::Storm(crowd, _) => crowd.connections,
+            Self::Chat(chat) => chat.users * chat.devices,
         }
     }
 }
@@ -125,6 +128,61 @@ impl Crowd {
             .map(|start| self.members.min(self.connections - start))
             .collect()
     }
+}
+
+/// Users with several devices, in several rooms each, who do all that people do.
+pub struct Chat {
+    /// In all.
+    pub users: usize,
+    /// Of a user, at most; each has one at least.
+    pub devices: usize,
+    /// In all.
+    pub rooms: usize,
+    /// That each user is in.
+    pub rooms_per_user: usize,
+    /// Exponent of the Zipf distribution of the rooms' sizes and activity; 0:
+    /// all alike.
+    pub zipf: f64,
+    /// The same seed makes the same rooms, and the same things happen.
+    pub seed: u64,
+    /// Messages per second in all.
+    pub rate: u64,
+    /// What else happens.
+    pub mix: Mix,
+    /// Mean life time of a connection; none: they are not lost.
+    pub life: Option<Duration>,
+    /// Mean time until a lost connection comes back.
+    pub away: Duration,
+    /// Servers may fail meanwhile: what that brings is a delay, and no violation.
+    pub tolerant: bool,
+    /// What is done to the servers meanwhile.
+    pub faults: Vec<Fault>,
+}
+
+/// How often other things happen, for each message.
+#[derive(Clone, Copy)]
+pub struct Mix {
+    /// Typing signs, each before a message.
+    pub typing: f64,
+    /// Read marks.
+    pub reads: f64,
+    /// Questions for who is online, and changes of one's own status, in turn.
+    pub presence: f64,
+    /// Pages of history.
+    pub history: f64,
+    /// Edits of one's own messages.
+    pub edits: f64,
+}
+
+/// A command that is run at a set time.
+#[derive(Clone)]
+pub struct Fault {
+    /// From the beginning of measuring.
+    pub at: Duration,
+    /// For `sh -c`.
+    pub run: String,
+    /// What the report calls it.
+    pub name: String,
 }
 
 /// How connections are lost, and what happens meanwhile.

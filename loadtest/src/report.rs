@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::check::Fault;
 use crate::process::Cost;
 
+mod chat;
+
+pub use chat::{Actions, Chat, Connections, Injected, Memory};
+
 /// Violations kept.
 const MAX_VIOLATIONS: usize = 20;
 
@@ -37,6 +41,8 @@ pub enum Outcome {
     Connect(Connect),
     /// Of a storm.
     Storm(Storm),
+    /// Of chat.
+    Chat(Box<Chat>),
 }
 
 /// What was wrong: the first ones in words, and how many there were.
@@ -303,6 +309,7 @@ impl fmt::Display for Report {
             Outcome::Talk(talk) => write!(f, "{talk}")?,
             Outcome::Connect(connect) => write!(f, "{connect}")?,
             Outcome::Storm(storm) => write!(f, "{storm}")?,
+            Outcome::Chat(chat) => write!(f, "{chat}")?,
         }
         self.costs.iter().try_for_each(|cost| writeln!(f, "{cost}"))?;
         if self.violations.is_empty() {
@@ -312,6 +319,8 @@ impl fmt::Display for Report {
                 match self.result {
                     Outcome::Talk(_) =>
                         "every member heard every message once, in order, and the store agrees",
+                    Outcome::Chat(_) =>
+                        "every device heard every change once, in order, and the store agrees",
                     _ => "every member heard every message once, in order",
                 }
             );
@@ -352,7 +361,10 @@ mod tests {
             violations
         };
         let all = Violations::of_workers(vec![of(MAX_VIOLATIONS), of(0), of(2)]);
-        assert_eq!(all.first[..5], ["worker 0: 0", "worker 2: 0", "worker 0: 1", "worker 2: 1", "worker 0: 2"]);
+        assert_eq!(
+            all.first[..5],
+            ["worker 0: 0", "worker 2: 0", "worker 0: 1", "worker 2: 1", "worker 0: 2"]
+        );
         assert_eq!((all.first.len(), all.wrong.lost), (MAX_VIOLATIONS, MAX_VIOLATIONS as u64 + 2));
         assert!(Violations::of_workers(vec![of(0), of(0)]).is_empty());
     }

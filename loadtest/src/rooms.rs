@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::plan::Plan;
 
 /// Rooms created at once: each waits for a flush, and one flush serves many.
-const CREATE_AT_ONCE: usize = 16;
+pub const CREATE_AT_ONCE: usize = 16;
 
 /// A room to talk in, and who is in it.
 pub struct Room {
@@ -65,22 +65,32 @@ pub async fn create_as(
     let http = &reqwest::Client::new();
     stream::iter(sizes.iter().enumerate())
         .map(|(number, size)| async move {
-            let members = members(prefix, number, *size);
-            let body = if direct {
-                json!({ "kind": "direct", "user": members[1] })
-            } else {
-                json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
-            };
-            let target = &plan.targets[number % plan.targets.len()];
-            let body = post(http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
-                .await
-                .with_context(|| format!("creating a room at {target}"))?;
-            let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
-            anyhow::Ok(Room { id: room.id, members })
+            create_one(plan, http, number, members(prefix, number, *size), direct).await
         })
         .buffered(CREATE_AT_ONCE)
         .try_collect()
         .await
+}
+
+/// Creates the room of this number; its first member does it.
+pub async fn create_one(
+    plan: &Plan,
+    http: &reqwest::Client,
+    number: usize,
+    members: Vec<String>,
+    direct: bool,
+) -> anyhow::Result<Room> {
+    let body = if direct {
+        json!({ "kind": "direct", "user": members[1] })
+    } else {
+        json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
+    };
+    let target = &plan.targets[number % plan.targets.len()];
+    let body = post(http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
+        .await
+        .with_context(|| format!("creating a room at {target}"))?;
+    let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
+    Ok(Room { id: room.id, members })
 }
 
 /// Posts a JSON body in a user's name; the answer's body.

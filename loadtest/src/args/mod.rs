@@ -70,7 +70,7 @@ pub struct Settings {
     #[arg(long, help_heading = "Who talks")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pairs: Option<usize>,
-    /// Rooms (`fanout`) [default: 10].
+    /// Rooms (`fanout`, `chat`, `mixed-faults`) [default: 10; chat: 40].
     #[arg(long, help_heading = "Who talks")]
     #[serde(skip_serializing_if = "Option::is_none")]
     rooms: Option<usize>,
@@ -84,7 +84,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     senders: Option<usize>,
     /// Messages per second in all, sent on time whether answered or not; 0: as
-    /// fast as they are answered (`pairs`, `fanout`) [default: 0].
+    /// fast as they are answered (`pairs`, `fanout`, `chat`, `mixed-faults`)
+    /// [default: 0; chat: 50].
     #[arg(long, help_heading = "Who talks")]
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u64>,
@@ -120,6 +121,60 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     spread: Option<MillisTime>,
 
+    /// Users [default: 200].
+    #[arg(long, help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<usize>,
+    /// Devices of a user, at most: each has 1 to so many, and each device hears
+    /// everything [default: 3].
+    #[arg(long, help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    devices: Option<usize>,
+    /// Rooms that each user is in, at least [default: 5].
+    #[arg(long, help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rooms_per_user: Option<usize>,
+    /// Exponent of the Zipf distribution of the rooms' sizes and activity; 0: all
+    /// alike [default: 1].
+    #[arg(long, help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zipf: Option<f64>,
+    /// The same seed makes the same rooms, and the same things happen [default: 1].
+    #[arg(long, help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    /// Typing signs for each message, each before one [default: 0.3].
+    #[arg(long, value_name = "SHARE", help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typing: Option<f64>,
+    /// Read marks for each message [default: 0.5].
+    #[arg(long, value_name = "SHARE", help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reads: Option<f64>,
+    /// Questions for who is online, and changes of one's own status, for each
+    /// message [default: 0.1].
+    #[arg(long, value_name = "SHARE", help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<f64>,
+    /// Pages of history for each message [default: 0.05].
+    #[arg(long, value_name = "SHARE", help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<f64>,
+    /// Edits of own messages for each message [default: 0.05].
+    #[arg(long, value_name = "SHARE", help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edits: Option<f64>,
+    /// Mean life time of a connection, after which it is lost by a TCP reset; 0:
+    /// none is [default: 60s].
+    #[arg(long, value_name = "TIME", help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    life: Option<Time>,
+    /// Mean time until a connection that was lost so comes back; a number alone is
+    /// milliseconds [default: 2s].
+    #[arg(long, value_name = "TIME", help_heading = "Chat (chat, mixed-faults)")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<MillisTime>,
+
     /// Time over which the rate rises from nothing to what is asked for, or over
     /// which senders begin, without `--rate` [default: 0s].
     #[arg(long, value_name = "TIME", help_heading = "Phases (30s, 5m; a number alone is seconds)")]
@@ -140,7 +195,9 @@ pub struct Settings {
     drain: Option<Time>,
 
     /// A command that is run at this time of measuring, such as `10s:kill -9 123`;
-    /// may be repeated; `[[fault]]` in a file (`mixed-faults`).
+    /// may be repeated (`mixed-faults`). Its begin, end and exit status are in the
+    /// report; another status than 0 fails the run. What is to outlast it goes to
+    /// the background. In a file: `[[fault]]` with `at`, `run` and a `name`.
     #[arg(long = "fault", value_name = "TIME:COMMAND", help_heading = "Faults")]
     #[serde(rename = "fault", default, skip_serializing_if = "Vec::is_empty")]
     faults: Vec<FaultAt>,
@@ -170,12 +227,19 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
+    /// All that people do: several devices, several rooms, reading, typing,
+    /// editing, losing connections and coming back; every device must have heard
+    /// every change once, in order, and the store must agree.
+    Chat,
     /// All connect and are idle: how fast they come in, and what they cost.
     Connect,
     /// Groups: a few send, all hear.
     #[value(alias = "rooms")]
     #[serde(alias = "rooms")]
     Fanout,
+    /// Chat while commands are run at set times (`--fault`): what is lost with a
+    /// server is said again to another, and nothing may be missing in the end.
+    MixedFaults,
     /// One-to-one: both of a pair send.
     Pairs,
     /// All lose their connections at once, and come back.
@@ -251,6 +315,10 @@ impl Settings {
     pub fn plan(&self, secret: String, stage: Stage) -> anyhow::Result<Plan> {
         let targets = self.target.clone().unwrap_or_default();
         ensure!(!targets.is_empty(), "no target is given");
+        ensure!(
+            self.faults.is_empty() || self.scenario == Some(Scenario::MixedFaults),
+            "commands are run in the scenario mixed-faults alone"
+        );
         Ok(Plan {
             scenario: self.scenario_plan(),
             targets,
@@ -287,6 +355,7 @@ impl Settings {
         match self.scenario.unwrap_or(Scenario::Pairs) {
             Scenario::Pairs => talk(true, count(self.pairs), 2, 2),
             Scenario::Fanout => talk(false, count(self.rooms), members, count(self.senders).min(members)),
+            Scenario::Chat | Scenario::MixedFaults => plan::Scenario::Chat(self.chat_plan()),
             Scenario::Connect => plan::Scenario::Connect(crowd()),
             Scenario::Storm => plan::Scenario::Storm(
                 crowd(),
@@ -296,6 +365,35 @@ impl Settings {
                     spread: self.spread.unwrap_or_default().0,
                 },
             ),
+        }
+    }
+
+    fn chat_plan(&self) -> plan::Chat {
+        let share = |value: Option<f64>| value.unwrap_or_default().max(0.0);
+        let fault = |fault: &FaultAt| plan::Fault {
+            at: fault.at.0,
+            run: fault.run.clone(),
+            name: fault.name.clone().unwrap_or_else(|| fault.run.clone()),
+        };
+        plan::Chat {
+            users: self.users.unwrap_or_default().max(2),
+            devices: self.devices.unwrap_or_default().max(1),
+            rooms: self.rooms.unwrap_or_default().max(1),
+            rooms_per_user: self.rooms_per_user.unwrap_or_default().max(1),
+            zipf: share(self.zipf),
+            seed: self.seed.unwrap_or_default(),
+            rate: self.rate.unwrap_or_default().max(1),
+            mix: plan::Mix {
+                typing: share(self.typing),
+                reads: share(self.reads),
+                presence: share(self.presence),
+                history: share(self.history),
+                edits: share(self.edits),
+            },
+            life: self.life.map(|life| life.0).filter(|life| !life.is_zero()),
+            away: self.away.unwrap_or_default().0,
+            tolerant: self.scenario == Some(Scenario::MixedFaults),
+            faults: self.faults.iter().map(fault).collect(),
         }
     }
 }

@@ -92,6 +92,16 @@ impl Settings {
                 share.rooms = Some(part(rooms, worker, workers));
                 share.rate = self.rate_of(part_range(rooms, worker, workers), rooms)?;
             }
+            Scenario::Chat | Scenario::MixedFaults => {
+                let (users, rooms) = (count(self.users), count(self.rooms));
+                enough(rooms, &format!("--rooms {rooms}"))?;
+                ensure!(users >= 2 * workers, "--users {users} are too few for {workers} workers");
+                share.rooms = Some(part(rooms, worker, workers));
+                share.users = Some(part(users, worker, workers));
+                share.rate = self.rate_of(part_range(rooms, worker, workers), rooms)?;
+                // Of other people, who do other things.
+                share.seed = self.seed.map(|seed| seed.wrapping_add(worker as u64));
+            }
             Scenario::Connect | Scenario::Storm => {
                 let (connections, members) = (count(self.connections), count(self.members).max(1));
                 let rooms = connections.div_ceil(members);
@@ -198,6 +208,20 @@ mod tests {
         assert_eq!(each(&shares, |share| share.connections), [300, 400, 350]);
         let few = refusal("scenario = \"storm\"\nconnections = 150\nmembers = 100", 3);
         assert!(few.contains("2 are too few for 3 workers"), "{few}");
+    }
+
+    #[test]
+    fn people_and_their_rooms_are_spread_and_servers_fail_once() {
+        let text = "scenario = \"mixed-faults\"\nusers = 31\nrooms = 7\nrate = 70\nseed = 5\n\
+                    [[fault]]\nat = \"1s\"\nrun = \"true\"";
+        let shares = shares(text, 3);
+        assert_eq!(each(&shares, |share| share.users), [10, 10, 11]);
+        assert_eq!(each(&shares, |share| share.rooms), [2, 2, 3]);
+        assert_eq!(each(&shares, |share| share.rate), [20, 20, 30]);
+        assert_eq!(each(&shares, |share| share.seed), [5, 6, 7]);
+        assert_eq!(each(&shares, |share| Some(share.faults.len())), [1, 0, 0]);
+        let few = refusal("scenario = \"chat\"\nusers = 3", 2);
+        assert!(few.contains("--users 3"), "{few}");
     }
 
     #[test]

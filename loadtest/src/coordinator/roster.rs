@@ -65,9 +65,11 @@ impl Roster {
 
     /// What all have counted and measured together.
     pub fn sum(self) -> anyhow::Result<Part> {
-        let parts = self.workers.into_iter().enumerate().map(|(number, worker)| {
-            worker.part.with_context(|| format!("worker {number} is not done"))
-        });
+        let parts = self
+            .workers
+            .into_iter()
+            .enumerate()
+            .map(|(number, worker)| worker.part.with_context(|| format!("worker {number} is not done")));
         Part::sum(parts.collect::<Result<_, _>>()?)
     }
 }

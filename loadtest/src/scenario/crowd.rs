@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::chance::{chance, pause};
 use super::pace::Opening;
 use crate::check::{self, Fault, Heard};
 use crate::clock;
@@ -26,9 +27,6 @@ use crate::wire::{self, Delivery, ENDED, Entered, Reader, Received, Visit, Wire,
 const SPEAK_AT_ONCE: usize = 16;
 /// One attempt to connect, or to send, may take this long.
 const ATTEMPT: Duration = Duration::from_secs(30);
-/// Between attempts, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Attempts to send.
 const MAX_SENDS: u32 = 60;
 /// Between two lines about how it goes.
@@ -505,41 +503,5 @@ impl Client {
             board.caught_up += 1;
             board.last_caught_up = clock::now();
         }
-    }
-}
-
-/// How long to wait after so many failed attempts; different for everyone.
-fn pause(attempt: u32, seed: u64) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-    longest.mul_f64(0.5 + 0.5 * chance(seed.wrapping_add(u64::from(attempt) << 56)))
-}
-
-/// A number from 0 to 1, always the same one for a seed: SplitMix64.
-fn chance(seed: u64) -> f64 {
-    let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ mixed >> 31) as f64 / u64::MAX as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chances_are_spread_evenly() {
-        let chances: Vec<_> = (0..10_000).map(chance).collect();
-        let mean = chances.iter().sum::<f64>() / chances.len() as f64;
-        assert!((0.48..0.52).contains(&mean), "{mean}");
-        assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)));
-    }
-
-    #[test]
-    fn pauses_grow_and_have_an_end() {
-        for attempt in 0..100 {
-            let pause = pause(attempt, 7);
-            assert!((FIRST_PAUSE / 2..=LONGEST_PAUSE).contains(&pause), "{attempt}: {pause:?}");
-        }
-        assert!(pause(20, 1) > pause(0, 1));
     }
 }

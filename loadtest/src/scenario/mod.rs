@@ -3,6 +3,8 @@
 use crate::part::Part;
 use crate::plan::{Plan, Scenario};
 
+mod chance;
+mod chat;
 mod connect;
 mod crowd;
 mod pace;
@@ -17,6 +19,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<Part> {
                 Scenario::Talk(talk) => talk::run(&plan, talk).await,
                 Scenario::Connect(crowd) => connect::run(&plan, crowd).await,
                 Scenario::Storm(crowd, storm) => storm::run(&plan, crowd, storm).await,
+                Scenario::Chat(chat) => chat::run(&plan, chat).await,
             }
         })
         .await

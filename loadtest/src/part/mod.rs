@@ -8,6 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::process::Cost;
 use crate::report::{self, Outcome, Report, Violations};
 
+mod chat;
+
+pub use chat::Chat;
+
 /// Longer latencies count as this: two minutes.
 const LONGEST_MICROS: u64 = 120_000_000;
 
@@ -34,6 +38,8 @@ pub enum Counted {
     Connect(Connect),
     /// A storm.
     Storm(Storm),
+    /// Chat.
+    Chat(Box<Chat>),
 }
 
 /// Some talked and all heard.
@@ -136,6 +142,7 @@ impl Part {
             (Counted::Talk(one), Counted::Talk(two)) => Counted::Talk(one.merge(two)),
             (Counted::Connect(one), Counted::Connect(two)) => Counted::Connect(one.merge(two)),
             (Counted::Storm(one), Counted::Storm(two)) => Counted::Storm(one.merge(two)),
+            (Counted::Chat(one), Counted::Chat(two)) => Counted::Chat(Box::new(one.merge(*two))),
             _ => anyhow::bail!("parts of different scenarios"),
         };
         self.costs.extend(other.costs);
@@ -204,11 +211,14 @@ impl Storm {
 impl From<Part> for Report {
     fn from(part: Part) -> Self {
         let mut costs = part.costs;
-        if let Counted::Talk(talk) = &part.counted {
+        let done = match &part.counted {
+            Counted::Talk(talk) => Some((talk.answered_in_time, talk.delivered_in_time)),
+            Counted::Chat(chat) => Some((chat.answered_in_time, chat.delivered_in_time)),
+            Counted::Connect(_) | Counted::Storm(_) => None,
+        };
+        if let Some((messages, deliveries)) = done {
             // Divided here, by what all processes of the run did.
-            for cost in &mut costs {
-                cost.divide(talk.answered_in_time, talk.delivered_in_time);
-            }
+            costs.iter_mut().for_each(|cost| cost.divide(messages, deliveries));
         }
         Self { wire: part.wire, result: part.counted.into(), costs, violations: part.violations }
     }
@@ -220,6 +230,7 @@ impl From<Counted> for Outcome {
             Counted::Talk(talk) => Self::Talk(talk.into()),
             Counted::Connect(connect) => Self::Connect(connect.into()),
             Counted::Storm(storm) => Self::Storm(storm.into()),
+            Counted::Chat(chat) => Self::Chat(Box::new((*chat).into())),
         }
     }
 }
@@ -425,7 +436,10 @@ mod tests {
             joined: micros([20]),
             memory_before: memory,
             memory_after: memory.map(|before| before + 3000),
-            connect_costs: memory.map(|before| Cost::of("server (1)".to_owned(), before)).into_iter().collect(),
+            connect_costs: memory
+                .map(|before| Cost::of("server (1)".to_owned(), before))
+                .into_iter()
+                .collect(),
             idle_seconds: 5.0,
         };
         let merged: report::Connect = connect(10, 1.0, Some(500)).merge(connect(20, 2.0, None)).into();
