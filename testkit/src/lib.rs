@@ -10,7 +10,6 @@ pub mod client;
 pub mod cluster;
 pub mod crowd;
 pub mod hints;
-pub mod plot;
 pub mod ports;
 pub mod process;
 pub mod proxy;
