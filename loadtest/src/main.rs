@@ -1,10 +1,10 @@
 //! Puts a measured load on a running Carillon, and checks every delivery: a
 //! fast wrong answer is not a result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
-use clap::Parser;
+use anyhow::bail;
+use clap::{Parser, Subcommand};
 
 mod args;
 mod check;
@@ -17,11 +17,13 @@ mod process;
 mod report;
 mod rooms;
 mod scenario;
+mod scrape;
 mod stage;
+mod timeline;
 mod wire;
 
 use args::Settings;
-use report::Report;
+use report::{Comparison, Record};
 use stage::Stage;
 
 /// Sends messages between simulated users, measures how fast they are answered
@@ -45,11 +47,59 @@ use stage::Stage;
 ///       --metrics http://127.0.0.1:9090/metrics
 ///   carillon-loadtest --scenario storm --connections 60000 --source 127.0.0.1,127.0.0.2,127.0.0.3
 ///   carillon-loadtest --file scenario.toml --duration 1m --print-plan
+///   carillon-loadtest --metrics http://127.0.0.1:9090/metrics --json new.json --html new.html
+///   carillon-loadtest compare old.json new.json --html compared.html
 #[derive(Parser)]
-#[command(version, verbatim_doc_comment)]
+#[command(version, verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     run: Run,
+}
+
+/// What is done instead of a run.
+#[derive(Subcommand)]
+enum Command {
+    /// Show the result of a run again.
+    Report {
+        /// What `--json` wrote.
+        #[arg(value_name = "JSON")]
+        record: PathBuf,
+        /// Write it as a page that needs nothing else to this file.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Show the results of two runs of one scenario beside each other.
+    Compare {
+        /// What `--json` wrote of the first run.
+        #[arg(value_name = "JSON")]
+        before: PathBuf,
+        /// What `--json` wrote of the second run.
+        #[arg(value_name = "JSON")]
+        after: PathBuf,
+        /// Write them, with the curves of both over each other, as a page that
+        /// needs nothing else to this file.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Compare even different scenarios.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Report { record, html } => show(&record, html.as_deref()),
+            Self::Compare { before, after, html, force } => {
+                let (before, after) = (Record::read(&before)?, Record::read(&after)?);
+                let comparison = Comparison::new(&before, &after, force)?;
+                print!("{comparison}");
+                html.map_or(Ok(()), |file| report::write(&file, report::compared(&comparison).as_bytes()))
+            }
+        }
+    }
 }
 
 /// A run, by flags and a file.
@@ -79,33 +129,48 @@ async fn main() -> anyhow::Result<()> {
     // An error: somebody else has installed one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
+    if let Some(command) = cli.command {
+        return command.run().await;
+    }
     let print_plan = cli.run.print_plan;
     let settings = cli.run.settings()?;
     if print_plan {
         print!("{}", file::write(&settings)?);
         return Ok(());
     }
-    let report = alone(&settings).await?;
-    conclude(&settings, &report)
+    let record = alone(&settings).await?;
+    conclude(&settings, &record)
 }
 
 /// Runs everything in this process.
-async fn alone(settings: &Settings) -> anyhow::Result<Report> {
+async fn alone(settings: &Settings) -> anyhow::Result<Record> {
     let stage = Stage::new(interrupt::watch()?, None);
-    let plan = settings.plan(settings.secret()?, stage)?;
+    let plan = settings.plan(settings.secret()?, stage.clone())?;
     network::prepare(plan.scenario.connections(), settings.sources())?;
-    scenario::run(plan).await
+    let asked = plan.settings.clone();
+    let report = scenario::run(plan).await;
+    stage.live().console().clear();
+    Ok(Record::new(asked, report?, stage.live().timeline()))
 }
 
 /// Shows the result, writes it where it is wanted, and says whether it is good.
-fn conclude(settings: &Settings, report: &Report) -> anyhow::Result<()> {
-    println!("{report}");
+fn conclude(settings: &Settings, record: &Record) -> anyhow::Result<()> {
+    println!("{}", record.report);
     if let Some(file) = settings.json() {
-        std::fs::write(file, serde_json::to_vec_pretty(report)?)
-            .with_context(|| format!("writing {}", file.display()))?;
+        record.write(file)?;
     }
-    if !report.violations.is_empty() {
+    if let Some(file) = settings.html() {
+        report::write(file, report::page(record).as_bytes())?;
+    }
+    if !record.report.violations.is_empty() {
         bail!("the deliveries were not what they should be");
     }
     Ok(())
+}
+
+/// Shows a result that was written down.
+fn show(file: &Path, html: Option<&Path>) -> anyhow::Result<()> {
+    let record = Record::read(file)?;
+    println!("{}", record.report);
+    html.map_or(Ok(()), |file| report::write(file, report::page(&record).as_bytes()))
 }

@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Linux counts processor time for others in hundredths of a second, whatever its own clock.
 const TICK_MICROS: u64 = 10_000;
@@ -18,11 +18,7 @@ pub struct Used(Vec<(u32, String, u64)>);
 impl Used {
     /// Reads it. A process that is gone is left out.
     pub fn now(pids: &[u32]) -> Self {
-        let read = |pid: &u32| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let (name, micros) = parse_stat(&stat)?;
-            Some((*pid, name, micros))
-        };
+        let read = |pid: &u32| processor(*pid).map(|(name, micros)| (*pid, name, micros));
         Self(pids.iter().filter_map(read).collect())
     }
 
@@ -54,7 +50,7 @@ impl Used {
 }
 
 /// Processor time of one process while it was measured.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Which one.
     pub process: String,
@@ -66,6 +62,16 @@ pub struct Cost {
     /// Of that, for each message heard by a member meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micros_per_delivery: Option<f64>,
+}
+
+/// Name, and user and system time in microseconds, of a process that is there.
+pub fn processor(pid: u32) -> Option<(String, u64)> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Resident memory in bytes of a process that is there.
+pub fn resident(pid: u32) -> Option<u64> {
+    parse_resident(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 /// Name, and user and system time in microseconds, from `/proc/PID/stat`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock;
+use crate::timeline::{Live, Second};
 
 /// What all processes of a run have done before any goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,14 +60,6 @@ impl std::ops::Add for Progress {
     }
 }
 
-impl Progress {
-    /// Shows it.
-    pub fn print(self) {
-        let Self { connected, answered, delivered } = self;
-        eprintln!("{connected} connected, {answered} answered, {delivered} delivered");
-    }
-}
-
 /// What a worker tells about itself while it runs.
 #[derive(Debug)]
 pub enum Told {
@@ -89,13 +82,14 @@ pub struct Others {
 pub struct Stage {
     stop: watch::Receiver<bool>,
     others: Option<Rc<Others>>,
+    live: Rc<Live>,
 }
 
 impl Stage {
     /// Of a run that ends before time when `stop` says so, and that waits for
     /// these other processes.
     pub fn new(stop: watch::Receiver<bool>, others: Option<Others>) -> Self {
-        Self { stop, others: others.map(Rc::new) }
+        Self { stop, others: others.map(Rc::new), live: Rc::new(Live::new()) }
     }
 
     /// Waits until all processes have come this far.
@@ -137,10 +131,18 @@ impl Stage {
         }
     }
 
-    /// Shows what was done so far.
-    pub fn progress(&self, progress: Progress) {
+    /// Where it is counted what happens, second by second.
+    pub fn live(&self) -> &Rc<Live> {
+        &self.live
+    }
+
+    /// Shows the last second, and what was done so far.
+    pub fn show(&self, second: &Second, progress: Progress) {
         match &self.others {
-            None => progress.print(),
+            None => {
+                let (phase, gone, length) = self.live.phase();
+                self.live.console().show(phase, gone, length, second);
+            }
             // Too many on their way: the next one says it better.
             Some(others) => _ = others.tell.try_send(Told::Progress(progress)),
         }

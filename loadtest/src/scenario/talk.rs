@@ -19,7 +19,8 @@ use crate::plan::{self, Plan};
 use crate::process::{Cost, Used};
 use crate::report::{Outcome, Report, Talk, Violations};
 use crate::rooms::{self, Room};
-use crate::stage::{Point, Progress};
+use crate::stage::Point;
+use crate::timeline::{self, Live, Phase};
 use crate::wire::{self, Delivery, Entered, Received, Visit};
 
 /// What everyone writes down.
@@ -52,11 +53,12 @@ struct Client {
 
 /// Runs the scenario.
 pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
-    eprintln!("creating {} rooms", talk.rooms);
-    let stage = &plan.stage;
+    timeline::say(format_args!("creating {} rooms", talk.rooms));
+    let (stage, live) = (&plan.stage, plan.stage.live());
     let sizes = vec![talk.members; talk.rooms];
     let rooms = stage.prepare(rooms::create(plan, &sizes, talk.direct)).await?;
-    eprintln!("connecting {} clients", talk.rooms * talk.members);
+    timeline::say(format_args!("connecting {} clients", talk.rooms * talk.members));
+    live.begin(Phase::Connecting, None);
     let clients = stage.prepare(connect(plan, &rooms)).await?;
     stage.meet(Point::Ready).await?;
 
@@ -76,7 +78,7 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
         violations: Violations::default(),
     }));
     let senders = talk.rooms * talk.senders;
-    eprintln!("sending for {:?} after {:?}", plan.duration, plan.ramp + plan.warmup);
+    timeline::say(format_args!("sending for {:?} after {:?}", plan.duration, plan.ramp + plan.warmup));
     let mut tasks = JoinSet::new();
     for client in clients {
         let pace = (client.member < talk.senders).then(|| Pace {
@@ -89,21 +91,24 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Report> {
             sent: 0,
         });
         let room = rooms[client.room].id.clone();
-        let tally = tally.clone();
+        let (tally, live) = (tally.clone(), live.clone());
         tasks.spawn_local(async move {
             let (number, member) = (client.room, client.member);
-            if let Err(error) = speak(client, &room, pace, &tally).await {
+            if let Err(error) = speak(client, &room, pace, &tally, &live).await {
+                live.lost();
                 tally.borrow_mut().violations.push(format!("room {number}, member {member}: {error:#}"));
             }
         });
     }
     let costs = measure(plan, &tally).await;
+    live.begin(Phase::Drain, None);
     drain(plan, talk, &tally).await;
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
     stage.meet(Point::Drained).await?;
 
     let mut tally = Rc::try_unwrap(tally).map_err(|_| anyhow::anyhow!("a client goes on"))?.into_inner();
+    live.begin(Phase::Checking, None);
     compare(plan, talk, &rooms, &mut tally).await?;
     // Less than was asked for if the run was ended before time.
     let seconds = (tally.to.saturating_sub(tally.from).max(1)) as f64 / 1e6;
@@ -141,6 +146,7 @@ async fn connect(plan: &Plan, rooms: &[Room]) -> anyhow::Result<Vec<Client>> {
     stream::iter(places)
         .map(|(room, member)| async move {
             opening.turn().await;
+            let began = clock::now();
             let visit = Visit {
                 // Neighbours sit at different gateways.
                 target: &plan.targets[(room + member) % plan.targets.len()],
@@ -148,7 +154,9 @@ async fn connect(plan: &Plan, rooms: &[Room]) -> anyhow::Result<Vec<Client>> {
                 room: &rooms[room].id,
                 position: "",
             };
-            anyhow::Ok(Client { room, member, entered: wire::enter(plan.wire, &visit).await? })
+            let entered = wire::enter(plan.wire, &visit).await?;
+            plan.stage.live().connected(clock::now() - began);
+            anyhow::Ok(Client { room, member, entered })
         })
         .buffer_unordered(plan.at_once)
         .try_collect()
@@ -161,6 +169,7 @@ async fn speak(
     room: &str,
     mut pace: Option<Pace>,
     tally: &RefCell<Tally>,
+    live: &Live,
 ) -> anyhow::Result<()> {
     let Entered { mut reader, mut writer, .. } = client.entered;
     let mut on_the_way: HashMap<u64, u64> = HashMap::new();
@@ -181,10 +190,10 @@ async fn speak(
         };
         match received {
             Received::Message(delivery) => {
-                hear(&delivery, client.room, client.member, &mut tally.borrow_mut());
+                hear(&delivery, client.room, client.member, &mut tally.borrow_mut(), live);
             }
             Received::Answer(number, result) => {
-                answer(on_the_way.remove(&number), result, &mut tally.borrow_mut());
+                answer(on_the_way.remove(&number), result, &mut tally.borrow_mut(), live);
             }
             Received::Error(why) => tally.borrow_mut().violations.push(format!("refused: {why}")),
             Received::Ping(ping) => writer.pong(ping).await?,
@@ -197,30 +206,34 @@ async fn speak(
     }
 }
 
-fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally) {
+fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally, live: &Live) {
     if let Err(why) = result {
+        live.failed();
         tally.refused += 1;
         return tally.violations.push(format!("refused: {why}"));
     }
     let now = clock::now();
     tally.answered += 1;
-    if let Some(at) = at
-        && tally.measures(now)
-    {
+    let Some(at) = at else { return };
+    let micros = now.saturating_sub(at);
+    live.answered(micros);
+    if tally.measures(now) {
         tally.answered_in_time += 1;
-        tally.answers.saturating_record(now.saturating_sub(at));
+        tally.answers.saturating_record(micros);
     }
 }
 
-fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
+fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally, live: &Live) {
     let now = clock::now();
     let Some((sender, number, at)) = check::parse(&delivery.text) else {
         return tally.violations.push(format!("a text that nobody sent: {}", delivery.text));
     };
     tally.delivered += 1;
+    let micros = now.saturating_sub(at);
+    live.delivered(micros);
     if tally.measures(now) {
         tally.delivered_in_time += 1;
-        tally.deliveries.saturating_record(now.saturating_sub(at));
+        tally.deliveries.saturating_record(micros);
     }
     if let Err(why) = tally.heard[room][member].take(delivery.seq, sender, number) {
         tally.violations.push(format!("room {room}, member {member}: {why}"));
@@ -233,8 +246,13 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         let tally = tally.borrow();
         (Used::now(&plan.pids), tally.answered, tally.delivered)
     };
-    let stage = &plan.stage;
-    stage.sleep_until(tally.borrow().from).await;
+    let (stage, from) = (&plan.stage, tally.borrow().from);
+    if !plan.ramp.is_zero() {
+        stage.live().begin(Phase::Ramp, Some(plan.ramp));
+        stage.sleep_until(from - plan.warmup.as_micros() as u64).await;
+    }
+    stage.live().begin(Phase::WarmUp, Some(plan.warmup));
+    stage.sleep_until(from).await;
     {
         let tally = &mut *tally.borrow_mut();
         // Ended before time, the phase that was not reached has no length.
@@ -242,13 +260,11 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         tally.to = tally.to.max(tally.from);
     }
     let (before, answered_before, delivered_before) = look();
-    let connected = plan.scenario.connections() as u64;
+    stage.live().begin(Phase::Measuring, Some(plan.duration));
     let to = tally.borrow().to;
-    while clock::now() < to && !stage.is_stopped() {
-        stage.sleep_until(to.min(clock::now() + 1_000_000)).await;
-        let tally = tally.borrow();
-        let (answered, delivered) = (tally.answered, tally.delivered);
-        stage.progress(Progress { connected, answered, delivered });
+    stage.sleep_until(to).await;
+    if stage.is_stopped() {
+        stage.live().mark("ended before time");
     }
     tally.borrow_mut().to = to.min(clock::now());
     let (after, answered, delivered) = look();
@@ -275,7 +291,7 @@ async fn drain(plan: &Plan, talk: &plan::Talk, tally: &RefCell<Tally>) {
 
 /// Members with each other, and with the store.
 async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tally) -> anyhow::Result<()> {
-    eprintln!("comparing with the store");
+    timeline::say("comparing with the store");
     let mut all = 0;
     for (number, room) in rooms.iter().enumerate() {
         let (mut stored, mut messages) = (Heard::default(), Vec::new());
