@@ -67,7 +67,8 @@ fn check_json(record: &Value) {
     assert_eq!(phases, expected);
     let nodes = timeline["nodes"].as_array().expect("nodes");
     let named = |name: &str| {
-        let found = nodes.iter().find(|node| node["name"].as_str().is_some_and(|known| known.starts_with(name)));
+        let found =
+            nodes.iter().find(|node| node["name"].as_str().is_some_and(|known| known.starts_with(name)));
         found.unwrap_or_else(|| panic!("{name} was looked at"))
     };
     for name in ["standalone 127.0.0.1:", "carillon (", "load generator ("] {
@@ -120,6 +121,8 @@ async fn a_run_is_written_down_and_shown_again() {
 
     let compared = generate(&["compare", &json, &json, "--html", &again]).await;
     assert!(compared.status.success(), "{}", text(&compared.stderr));
-    assert!(text(&compared.stdout).lines().any(|line| line.starts_with("delivered ") && line.ends_with(" 1.00")));
+    assert!(
+        text(&compared.stdout).lines().any(|line| line.starts_with("delivered ") && line.ends_with(" 1.00"))
+    );
     assert!(std::fs::read_to_string(&again).expect("a page is written").contains("id=\"percentiles\""));
 }

@@ -152,7 +152,7 @@ impl fmt::Display for Comparison<'_> {
         writeln!(f, "\n{:<32} {:>14} {:>14} {:>8}", "", "A", "B", "B/A")?;
         for row in &self.rows {
             let show = |value: Option<f64>| match value.map(|value| row.unit.show(value)) {
-                Some((value, unit)) if unit.is_empty() => value,
+                Some((value, "")) => value,
                 Some((value, unit)) => format!("{value} {unit}"),
                 None => "-".to_owned(),
             };

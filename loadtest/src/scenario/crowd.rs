@@ -21,7 +21,7 @@ use crate::plan::{self, Plan};
 use crate::report::Violations;
 use crate::rooms::{self, Room};
 use crate::stage::Stage;
-use crate::timeline::{self, Phase};
+use crate::timeline;
 use crate::wire::{self, Delivery, ENDED, Entered, Reader, Received, Visit, Wire, Writer};
 
 /// Rooms spoken to at once.
@@ -189,7 +189,7 @@ impl Crowd {
     /// run is ended before time: these are all, then.
     pub async fn connect(&mut self, limit: Duration) -> anyhow::Result<()> {
         timeline::say(format_args!("connecting {} clients", self.connections));
-        self.shared.stage.live().begin(Phase::Connecting, None);
+        self.shared.stage.live().begin(timeline::Phase::Connecting, None);
         for (room, tokens) in std::mem::take(&mut self.tokens).into_iter().enumerate() {
             for (client, token) in tokens.into_iter().enumerate() {
                 let task = Client { shared: self.shared.clone(), room, client, token, lost: false };

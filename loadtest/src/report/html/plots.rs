@@ -111,15 +111,15 @@ fn drawn<'a>(runs: &'a [Run<'a>]) -> Vec<Drawn<'a>> {
         .collect()
 }
 
-/// A chart without lines.
-type Empty = dyn Fn(&str, &str) -> Chart;
+/// Makes a chart without lines, of a title and a unit.
+type Empty<'a> = dyn Fn(&str, &str) -> Chart + 'a;
 
 /// Everything over time. Charts of what did not happen are left out.
 pub fn over_time(runs: &[Run<'_>]) -> Vec<Plot> {
     let drawn = drawn(runs);
     let Some(first) = drawn.first() else { return Vec::new() };
     let (spans, marks) = (spans(first), marks(&drawn));
-    let chart: &Empty = &|title, unit| Chart {
+    let chart: &Empty<'_> = &|title, unit| Chart {
         title: title.to_owned(),
         unit: unit.to_owned(),
         spans: spans.clone(),
@@ -177,7 +177,7 @@ fn latencies(id: &'static str, chart: Chart, drawn: &[Drawn<'_>], of: fn(&Second
     plot(id, chart, lines.collect())
 }
 
-fn of_nodes(drawn: &[Drawn<'_>], chart: &Empty) -> Vec<Plot> {
+fn of_nodes(drawn: &[Drawn<'_>], chart: &Empty<'_>) -> Vec<Plot> {
     let lines = |of: &dyn Fn(&Sample, &Sample) -> Option<f64>| {
         let nodes = drawn.iter().flat_map(|drawn| {
             let nodes = drawn.run.timeline().nodes.iter().enumerate();
