@@ -129,7 +129,9 @@ impl Chart {
                 }
                 let (x, y) = (FINE * range.place(*at), FINE * (1.0 - (value / top).clamp(0.0, 1.0)));
                 let verb = if begun.is_some() { 'L' } else { 'M' };
-                draw(&mut path, format_args!("{verb}{x:.1} {y:.1}"));
+                // A point alone is a dot: a line of no length with round ends.
+                let dot = if begun.is_some() { "" } else { "h0" };
+                draw(&mut path, format_args!("{verb}{x:.1} {y:.1}{dot}"));
                 draw(&mut area, format_args!("{verb}{x:.1} {y:.1}"));
                 begun.get_or_insert(x);
                 last = x;

@@ -118,6 +118,6 @@ mod tests {
         assert!(texts.contains(&"\" onload=\"x\u{fffd}"));
         let line = tree.descendants().find(|node| node.attribute("data-name") == Some("<script>"));
         let path = line.and_then(|line| line.attribute("d")).expect("a line");
-        assert_eq!(path, "M0.0 750.0M666.7 250.0L1000.0 500.0", "it begins anew behind its gap");
+        assert_eq!(path, "M0.0 750.0h0M666.7 250.0h0L1000.0 500.0", "it begins anew behind its gap");
     }
 }
