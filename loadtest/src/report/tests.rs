@@ -129,7 +129,7 @@ fn a_page_is_well_formed_and_shows_hostile_texts_as_texts() {
 fn a_process_that_began_anew_is_a_gap_and_not_a_negative_load() {
     let html = page(&record(Outcome::Talk(talk(50.0, 9.0)), &[]));
     let processor = html.split("id=\"processor\"").nth(1).unwrap();
-    let path = processor.split("class=\"line").nth(1).unwrap().split(" d=\"").nth(1).unwrap();
+    let path = processor.split("class=\"line c").nth(1).unwrap().split(" d=\"").nth(1).unwrap();
     assert_eq!(path.split('"').next().unwrap().matches(['M', 'L']).count(), 1, "{path:.200}");
 }
 
