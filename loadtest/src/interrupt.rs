@@ -3,6 +3,8 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::timeline;
+
 /// The exit status of a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
 
@@ -35,7 +37,7 @@ pub fn watch() -> anyhow::Result<watch::Receiver<bool>> {
             if round > 0 {
                 std::process::exit(INTERRUPTED);
             }
-            eprintln!("ending, with a report of what there was; once more: at once");
+            timeline::say("ending, with a report of what there was; once more: at once");
             stop.send_replace(true);
         }
     });

@@ -39,8 +39,6 @@ pub struct Plan {
     pub pids: Vec<u32>,
     /// URLs of metrics that show memory.
     pub metrics: Vec<String>,
-    /// All of it as it was said and completed, without the secret.
-    pub settings: serde_json::Value,
     /// Where the run stands.
     pub stage: Stage,
 }

@@ -23,11 +23,10 @@ impl Used {
         if pids.is_empty() {
             return Self(Vec::new());
         }
-        let read = |pid: u32| parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let all = entries.filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, read(pid)?))
+            Some((pid, stat(pid)?))
         });
         Self(with_children(pids, &all.collect()))
     }
@@ -53,7 +52,7 @@ impl Used {
 }
 
 /// Processor time of one process while it was measured.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Which one.
     pub process: String,
@@ -88,6 +87,20 @@ struct Stat {
     parent: u32,
     /// Its own, and that of children that have ended and that it has waited for.
     micros: u64,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Name, and processor time in microseconds, of a process that is there.
+pub fn processor(pid: u32) -> Option<(String, u64)> {
+    stat(pid).map(|stat| (stat.name, stat.micros))
+}
+
+/// Resident memory in bytes of a process that is there.
+pub fn resident(pid: u32) -> Option<u64> {
+    parse_resident(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 /// Name, parent, and user and system time, from `/proc/PID/stat`.

@@ -1,6 +1,7 @@
 //! Where a run stands: phases that all its processes begin together, its end
 //! before time, and what it shows meanwhile.
 
+use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock;
+use crate::timeline::{Live, Second};
 
 /// What all processes of a run have done before any goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,11 +64,10 @@ impl std::ops::Add for Progress {
     }
 }
 
-impl Progress {
-    /// Shows it.
-    pub fn print(self) {
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { connected, answered, delivered } = self;
-        eprintln!("{connected} connected, {answered} answered, {delivered} delivered");
+        write!(f, "{connected} connected, {answered} answered, {delivered} delivered")
     }
 }
 
@@ -97,13 +98,14 @@ pub struct Others {
 pub struct Stage {
     stop: watch::Receiver<bool>,
     others: Option<Rc<Others>>,
+    live: Rc<Live>,
 }
 
 impl Stage {
     /// Of a run that ends before time when `stop` says so, and that waits for
     /// these other processes.
     pub fn new(stop: watch::Receiver<bool>, others: Option<Others>) -> Self {
-        Self { stop, others: others.map(Rc::new) }
+        Self { stop, others: others.map(Rc::new), live: Rc::new(Live::new()) }
     }
 
     /// Waits until all processes have come this far.
@@ -159,10 +161,18 @@ impl Stage {
         }
     }
 
-    /// Shows what was done so far.
-    pub fn progress(&self, progress: Progress) {
+    /// Where it is counted what happens, second by second.
+    pub fn live(&self) -> &Rc<Live> {
+        &self.live
+    }
+
+    /// Shows the last second, and what was done so far.
+    pub fn show(&self, second: &Second, progress: Progress) {
         match &self.others {
-            None => progress.print(),
+            None => {
+                let (phase, gone, length) = self.live.phase();
+                self.live.console().show(phase, gone, length, second);
+            }
             // Too many on their way: the next one says it better.
             Some(others) => _ = others.tell.try_send(Told::Progress(progress)),
         }

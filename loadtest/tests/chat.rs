@@ -82,7 +82,8 @@ async fn a_server_that_is_killed_and_started_again_loses_nothing() {
     let system = binary(carillon()).standalone(&[]).await.expect("a running server");
     let gateway = system.gateway(0);
     let kill = format!("2s:kill -9 {}", gateway.pid().expect("a process"));
-    let failing = run(&system, &["--scenario", "mixed-faults", "--fault", &kill, "--fault", "1s:exit 3"]);
+    let args = ["--scenario", "mixed-faults", "--fault", &kill, "--fault", "1s:exit 3"];
+    let failing = run(&system, &args);
     let again = async {
         eventually("the server to be killed", LONG, async || gateway.ended().await.ok()).await;
         tokio::time::sleep(Duration::from_secs(1)).await;

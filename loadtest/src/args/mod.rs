@@ -207,14 +207,19 @@ pub struct Settings {
     #[arg(long = "pid", value_name = "PID", value_delimiter = ',', help_heading = "What is measured")]
     #[serde(rename = "pid", default, skip_serializing_if = "Vec::is_empty")]
     pids: Vec<u32>,
-    /// URLs of servers' metrics, which show their memory, separated by commas.
+    /// URLs of servers' metrics, which show their memory, processor time and
+    /// connections in each second, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "URLS", help_heading = "What is measured")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<String>,
-    /// Write the result as JSON to this file.
+    /// Write the result as JSON to this file, for `report` and `compare`.
     #[arg(long, value_name = "FILE", help_heading = "What is measured")]
     #[serde(skip_serializing_if = "Option::is_none")]
     json: Option<PathBuf>,
+    /// Write the result as a page with plots, which needs nothing else, to this file.
+    #[arg(long, value_name = "FILE", help_heading = "What is measured")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<PathBuf>,
 
     /// Processes of this machine that the load is spread over; see also
     /// `carillon-loadtest coordinate --help` [default: 1].
@@ -268,6 +273,11 @@ impl Settings {
     /// Where the result is written as JSON.
     pub fn json(&self) -> Option<&PathBuf> {
         self.json.as_ref()
+    }
+
+    /// Where the result is written as a page.
+    pub fn html(&self) -> Option<&PathBuf> {
+        self.html.as_ref()
     }
 
     /// Addresses that connections come from.
@@ -339,7 +349,6 @@ impl Settings {
             drain: self.drain.unwrap_or_default().0,
             pids: self.pids.clone(),
             metrics: self.metrics.clone(),
-            settings: serde_json::to_value(self)?,
             stage,
         })
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::missing;
 use super::protocol::{self, ALIVE, News, Order, SILENT};
+use crate::timeline;
 
 /// Who may be on their way to being admitted at once.
 const AT_THE_DOOR: usize = 64;
@@ -65,9 +66,9 @@ impl Links {
                 Some(admitted) = door.join_next() => match admitted.context("admitting a worker")? {
                     (peer, Ok((stream, pid))) => {
                         self.add(stream, format!("process {pid} at {}", peer.ip()))?;
-                        eprintln!("{} of {expect} has come", self.name(self.count() - 1));
+                        timeline::say(format_args!("{} of {expect} has come", self.name(self.count() - 1)));
                     }
-                    (peer, Err(why)) => eprintln!("{peer} is no worker of this run: {why:#}"),
+                    (peer, Err(why)) => timeline::say(format_args!("{peer} is no worker of this run: {why:#}")),
                 },
                 (worker, news) = self.next() => {
                     let lost = format!("{} is gone before all had come", self.name(worker));

@@ -29,9 +29,9 @@ use crate::Run;
 use crate::args::{Settings, Share, Time};
 use crate::interrupt;
 use crate::part::Part;
-use crate::report::Report;
 use crate::rooms;
 use crate::stage::{Point, Progress, Told};
+use crate::timeline;
 
 /// Workers of this machine are there soon, or something is wrong.
 const STARTED: Duration = Duration::from_secs(60);
@@ -122,7 +122,7 @@ pub struct Lead {
 
 impl Lead {
     /// Runs it with workers that somebody else starts.
-    pub async fn run(self, settings: &Settings) -> anyhow::Result<Report> {
+    pub async fn run(self, settings: &Settings) -> anyhow::Result<Part> {
         ensure!(self.expect > 0, "--expect 0: somebody has to work");
         ensure!(settings.workers() == 1, "--workers starts workers here, and --expect waits for others");
         ensure!(
@@ -134,13 +134,13 @@ impl Lead {
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("listening for workers at {}", self.listen))?;
-        eprintln!("waiting for {} workers at {}", self.expect, listener.local_addr()?);
+        timeline::say(format_args!("waiting for {} workers at {}", self.expect, listener.local_addr()?));
         lead(listener, shares, &settings.secret()?, self.wait, Children::default()).await
     }
 }
 
 /// Runs it with workers that are child processes of this one.
-pub async fn with_children(settings: &Settings) -> anyhow::Result<Report> {
+pub async fn with_children(settings: &Settings) -> anyhow::Result<Part> {
     let shares = settings.shares(settings.workers(), &rooms::run())?;
     let secret = settings.secret()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listening for workers")?;
@@ -154,7 +154,7 @@ async fn lead(
     secret: &str,
     wait: Duration,
     mut children: Children,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<Part> {
     let mut stop = interrupt::watch()?;
     let mut links = Links::new(secret);
     tokio::select! {
@@ -169,7 +169,7 @@ async fn lead(
     }
     let part = together(&mut links, stop).await?;
     children.end().await;
-    Ok(part.into())
+    Ok(part)
 }
 
 /// Leads all workers from the first phase to the last; what they found.
@@ -190,7 +190,7 @@ async fn together(links: &mut Links, mut stop: watch::Receiver<bool>) -> anyhow:
             _ = look.tick() => {
                 if progress != shown {
                     shown = progress;
-                    shown.print();
+                    timeline::say(shown);
                 }
                 late_since = is_late(&roster, late_since)?;
                 continue;
@@ -231,10 +231,10 @@ fn is_late(roster: &Roster, since: Option<Instant>) -> anyhow::Result<Option<Ins
 
 fn announce(point: Point) {
     match point {
-        Point::Gathered => eprintln!("all workers have their users and rooms"),
+        Point::Gathered => timeline::say("all workers have their users and rooms"),
         Point::Weighed | Point::Away => {}
-        Point::Ready => eprintln!("all workers are connected"),
-        Point::Drained => eprintln!("all workers have heard everything"),
+        Point::Ready => timeline::say("all workers are connected"),
+        Point::Drained => timeline::say("all workers have heard everything"),
     }
 }
 

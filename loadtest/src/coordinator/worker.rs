@@ -14,6 +14,7 @@ use super::protocol::{self, ALIVE, News, Order, SILENT};
 use crate::args::{Settings, Share, Time};
 use crate::part::Part;
 use crate::stage::{Others, Point, Stage};
+use crate::timeline;
 use crate::{interrupt, network, scenario};
 
 /// Between attempts to reach the coordinator.
@@ -90,7 +91,7 @@ async fn work(
             other => bail!("the coordinator begins with {other:?}"),
         }
     };
-    eprintln!("worker {number}");
+    timeline::say(format_args!("worker {number}"));
     let (reached_by, reached) = watch::channel(None);
     let (made_by, made) = watch::channel(Vec::new());
     let (stop_by, stop) = watch::channel(false);

@@ -83,7 +83,7 @@ impl From<Chat> for report::Chat {
         // Less than was asked for if the run was ended before time.
         let seconds = chat.micros.max(1) as f64 / 1e6;
         Self {
-            scenario: if chat.is_tolerant { "mixed-faults" } else { "chat" }.to_owned(),
+            is_tolerant: chat.is_tolerant,
             users: chat.users,
             devices: chat.devices,
             rooms: chat.rooms,

@@ -5,8 +5,10 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::plan::Plan;
 use crate::process::Cost;
 use crate::report::{self, Outcome, Report, Violations};
+use crate::timeline::Timeline;
 
 mod chat;
 
@@ -26,6 +28,8 @@ pub struct Part {
     pub costs: Vec<Cost>,
     /// What was wrong; the first ones.
     pub violations: Violations,
+    /// What happened in each second.
+    pub timeline: Timeline,
 }
 
 /// What a scenario counts and measures.
@@ -124,6 +128,11 @@ pub struct Storm {
 }
 
 impl Part {
+    /// Of a run that this process has done; its timeline is still being written.
+    pub fn new(plan: &Plan, counted: Counted, costs: Vec<Cost>, violations: Violations) -> Self {
+        Self { wire: plan.wire.to_string(), counted, costs, violations, timeline: Timeline::default() }
+    }
+
     /// What the workers of one run have counted together.
     pub fn sum(parts: Vec<Self>) -> anyhow::Result<Self> {
         let mut violations = Vec::with_capacity(parts.len());
@@ -146,6 +155,7 @@ impl Part {
             _ => anyhow::bail!("parts of different scenarios"),
         };
         self.costs.extend(other.costs);
+        self.timeline.merge(other.timeline);
         Ok(self)
     }
 }
@@ -366,7 +376,13 @@ mod tests {
         };
         let mut violations = Violations::default();
         violations.push("a hole".to_owned());
-        Part { wire: "json".to_owned(), counted: Counted::Talk(talk), costs: Vec::new(), violations }
+        Part {
+            wire: "json".to_owned(),
+            counted: Counted::Talk(talk),
+            costs: Vec::new(),
+            violations,
+            timeline: Timeline::default(),
+        }
     }
 
     fn json(part: Part) -> serde_json::Value {

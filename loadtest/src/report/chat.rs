@@ -6,12 +6,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Latency;
+use super::rows::{Better, Figure, Rows, Unit};
 
 /// People did all that people do.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Chat {
-    /// Whether commands were run meanwhile: `mixed-faults`, else `chat`.
-    pub scenario: String,
+    /// Whether servers might fail meanwhile: `mixed-faults`.
+    pub is_tolerant: bool,
     /// Users.
     pub users: usize,
     /// Devices of all of them.
@@ -47,7 +48,7 @@ pub struct Chat {
     /// Memory over the time of measuring.
     pub memory: Vec<Memory>,
     /// Commands that were run meanwhile.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Injected>,
 }
 
@@ -166,61 +167,68 @@ impl Connections {
     }
 }
 
-impl fmt::Display for Chat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { users, devices, rooms, largest_room, seed, actions: did, connections: went, .. } = self;
-        writeln!(
-            f,
+impl Chat {
+    /// Its kind.
+    pub fn name(&self) -> &'static str {
+        if self.is_tolerant { "mixed-faults" } else { "chat" }
+    }
+}
+
+impl Rows for Chat {
+    fn title(&self) -> String {
+        let Self { users, devices, rooms, largest_room, seed, .. } = self;
+        format!(
             "{}: {users} users with {devices} devices in {rooms} rooms of up to {largest_room}, seed {seed}",
-            self.scenario
-        )?;
-        writeln!(f, "answered   {:>10.0} /s   {}", self.answered_per_second, self.answer_ms)?;
-        writeln!(f, "delivered  {:>10.0} /s   {}", self.delivered_per_second, self.delivery_ms)?;
-        writeln!(f, "history    {:>10}      {}", did.pages, self.history_ms)?;
-        writeln!(
-            f,
-            "in all {} messages answered and stored, {} edits; {} changes delivered",
-            self.answered, did.edited, self.delivered
-        )?;
-        writeln!(
-            f,
-            "{} typing signs ({} heard), {} read marks, {} questions who is online, {} changes of status",
-            did.typed, did.typing_heard, did.read, did.asked_online, did.changed_status
-        )?;
-        writeln!(
-            f,
-            "{} handed on, {} skipped, {} abandoned; {} told to try later, {} said again",
-            did.handed_on, did.skipped, did.abandoned, did.later, did.said_again
-        )?;
-        let others: Vec<_> = went.closes.iter().map(|(why, count)| format!("{count} {why}")).collect();
-        let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
-        writeln!(
-            f,
-            "connections: {} cut, {} lost{others}, {} failed attempts, {} resets",
-            went.cut, went.lost, went.failed_attempts, went.resets
-        )?;
-        writeln!(
-            f,
-            "resumed    {:>10}      {}, {} changes",
-            went.resumed, self.caught_up_ms, went.resumed_changes
-        )?;
-        let ends = [self.memory.first(), self.memory.last()];
-        if let [Some(first), Some(last)] = ends {
-            for (name, first, last) in
-                [("servers", first.servers, last.servers), ("generator", first.generator, last.generator)]
-            {
-                if let (Some(first), Some(last)) = (first, last) {
-                    let mebibytes = |bytes| bytes as f64 / f64::from(1 << 20);
-                    writeln!(
-                        f,
-                        "memory     {name:<10} {:.1} MiB at first, {:.1} MiB at the end",
-                        mebibytes(first),
-                        mebibytes(last)
-                    )?;
-                }
-            }
-        }
-        self.faults.iter().try_for_each(|fault| writeln!(f, "{fault}"))
+            self.name()
+        )
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let Self { actions: did, connections: went, .. } = self;
+        let count = |name, count: u64, better| Figure::new(name, count as f64, Unit::Count, better);
+        let neither = |name, of| count(name, of, Better::Neither);
+        vec![
+            Figure::headline("answered", self.answered_per_second, Unit::PerSecond, Better::Higher),
+            Figure::headline("delivered", self.delivered_per_second, Unit::PerSecond, Better::Higher),
+            neither("answered and stored in all", self.answered),
+            neither("changes delivered in all", self.delivered),
+            neither("edits", did.edited),
+            neither("typing signs", did.typed),
+            neither("typing signs heard", did.typing_heard),
+            neither("read marks", did.read),
+            neither("questions who is online", did.asked_online),
+            neither("changes of status", did.changed_status),
+            neither("pages of history", did.pages),
+            neither("handed on to another device", did.handed_on),
+            neither("skipped", did.skipped),
+            count("abandoned", did.abandoned, Better::Lower),
+            count("told to try later", did.later, Better::Lower),
+            count("said again", did.said_again, Better::Lower),
+            neither("connections cut", went.cut),
+            count("connections lost", went.lost, Better::Lower),
+            count("failed attempts to connect", went.failed_attempts, Better::Lower),
+            neither("resumed", went.resumed),
+            neither("changes heard by resuming", went.resumed_changes),
+            count("cursors not known", went.resets, Better::Lower),
+        ]
+    }
+
+    fn latencies(&self) -> Vec<(&'static str, &Latency)> {
+        vec![
+            ("answer", &self.answer_ms),
+            ("delivery", &self.delivery_ms),
+            ("history", &self.history_ms),
+            ("caught up", &self.caught_up_ms),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let lost = self.connections.closes.iter().map(|(why, count)| format!("{count} lost: {why}"));
+        lost.chain(self.faults.iter().map(Injected::to_string)).collect()
+    }
+
+    fn verdict(&self) -> &'static str {
+        "every device heard every change once, in order, and the store agrees"
     }
 }
 

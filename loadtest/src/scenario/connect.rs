@@ -8,6 +8,7 @@ use crate::part::{Connect, Counted, Part};
 use crate::plan::{self, Plan};
 use crate::process::{self, Used};
 use crate::stage::Point;
+use crate::timeline::{self, Phase};
 
 /// All are connected by then.
 const CONNECTED: Duration = Duration::from_secs(300);
@@ -28,15 +29,18 @@ pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Part> {
     stage.meet(Point::Ready).await?;
     // Only now are those of all processes connected.
     let connect_costs = Used::now(&plan.pids).since(&before);
-    eprintln!("idle for {:?} after {:?}", plan.duration, plan.warmup);
+    timeline::say(format_args!("idle for {:?} after {:?}", plan.duration, plan.warmup));
+    stage.live().begin(Phase::WarmUp, Some(plan.warmup));
     stage.sleep_until(clock::now() + plan.warmup.as_micros() as u64).await;
     let memory_after = process::memory(&plan.metrics, &plan.pids).await?;
     let before = Used::now(&plan.pids);
     let idle = clock::now();
+    stage.live().begin(Phase::Measuring, Some(plan.duration));
     stage.sleep_until(idle + plan.duration.as_micros() as u64).await;
     let costs = Used::now(&plan.pids).since(&before);
     let idle_seconds = (clock::now() - idle) as f64 / 1e6;
-    eprintln!("saying something in each room");
+    timeline::say("saying something in each room");
+    stage.live().begin(Phase::Drain, None);
     crowd.say(1).await?;
     crowd.until_heard(QUIET, plan.drain).await;
     stage.meet(Point::Drained).await?;
@@ -64,10 +68,5 @@ pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Part> {
             idle_seconds,
         }
     };
-    Ok(Part {
-        wire: plan.wire.to_string(),
-        counted: Counted::Connect(result),
-        costs,
-        violations: crowd.end().await,
-    })
+    Ok(Part::new(plan, Counted::Connect(result), costs, crowd.end().await?))
 }

@@ -11,6 +11,7 @@ use crate::part::{Counted, Part, Storm};
 use crate::plan::{self, Plan};
 use crate::process::Used;
 use crate::stage::Point;
+use crate::timeline::{self, Phase};
 
 /// All are connected, and back, by then.
 const CONNECTED: Duration = Duration::from_secs(300);
@@ -32,25 +33,31 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
         crowd.board().violations.push(format!("{missed} clients heard nothing before the storm"));
     }
     stage.meet(Point::Ready).await?;
+    stage.live().begin(Phase::WarmUp, Some(plan.warmup));
     stage.sleep_until(clock::now() + plan.warmup.as_micros() as u64).await;
 
     crowd.board().due = Some(crowd.sent + storm.messages);
     if storm.by_server {
-        eprintln!("waiting {:?} for a server to end", plan.duration);
+        timeline::say(format_args!("waiting {:?} for a server to end", plan.duration));
+        stage.live().begin(Phase::Measuring, Some(plan.duration));
         crowd.until(plan.duration, |board| board.lost > 0 || stage.is_stopped()).await;
         ensure!(crowd.board().lost > 0, "no connection was lost within {:?}", plan.duration);
     } else {
+        stage.live().mark("all connections were reset");
+        stage.live().begin(Phase::Away, None);
         crowd.send_away().await;
     }
-    eprintln!("saying {} messages in each room", storm.messages);
+    timeline::say(format_args!("saying {} messages in each room", storm.messages));
     let before;
     if storm.by_server {
+        stage.live().begin(Phase::Returning, None);
         before = Used::now(&plan.pids);
         crowd.say(storm.messages).await?;
     } else {
         crowd.say(storm.messages).await?;
         stage.meet(Point::Away).await?;
         before = Used::now(&plan.pids);
+        stage.live().begin(Phase::Returning, None);
         crowd.let_go();
     }
     let quiet = if storm.by_server { QUIET.as_micros() as u64 } else { 0 };
@@ -61,6 +68,7 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
         crowd.board().violations.push(format!("only {connected} of {all} came back"));
     }
     let costs = Used::now(&plan.pids).since(&before);
+    stage.live().begin(Phase::Drain, None);
     crowd.until_heard(QUIET, plan.drain).await;
     crowd.board().due = None;
     // Who hears this has heard whatever still was to come before it.
@@ -91,10 +99,5 @@ pub async fn run(plan: &Plan, of: &plan::Crowd, storm: &plan::Storm) -> anyhow::
             missed,
         }
     };
-    Ok(Part {
-        wire: plan.wire.to_string(),
-        counted: Counted::Storm(result),
-        costs,
-        violations: crowd.end().await,
-    })
+    Ok(Part::new(plan, Counted::Storm(result), costs, crowd.end().await?))
 }

@@ -18,7 +18,8 @@ use crate::plan::{self, Plan};
 use crate::process::{Cost, Used};
 use crate::report::Violations;
 use crate::rooms::{self, Room};
-use crate::stage::{Point, Progress};
+use crate::stage::Point;
+use crate::timeline::{self, Live, Phase};
 use crate::wire::{self, Delivery, Entered, Received, Visit};
 
 /// A message to members whose room others send to as well is not coming any
@@ -56,11 +57,12 @@ struct Client {
 
 /// Runs the scenario.
 pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Part> {
-    eprintln!("creating {} rooms", talk.rooms);
-    let stage = &plan.stage;
+    timeline::say(format_args!("creating {} rooms", talk.rooms));
+    let (stage, live) = (&plan.stage, plan.stage.live());
     let rooms = stage.prepare(gather(plan, talk)).await?;
     stage.meet(Point::Gathered).await?;
-    eprintln!("connecting {} clients", plan.scenario.connections());
+    timeline::say(format_args!("connecting {} clients", plan.scenario.connections()));
+    live.begin(Phase::Connecting, None);
     let clients = stage.prepare(connect(plan, talk, &rooms)).await?;
     stage.meet(Point::Ready).await?;
 
@@ -81,7 +83,7 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Part> {
         violations: Violations::default(),
     }));
     let senders = talk.rooms * talk.senders;
-    eprintln!("sending for {:?} after {:?}", plan.duration, plan.ramp + plan.warmup);
+    timeline::say(format_args!("sending for {:?} after {:?}", plan.duration, plan.ramp + plan.warmup));
     let mut tasks = JoinSet::new();
     for client in clients {
         let pace = (client.member < talk.senders).then(|| Pace {
@@ -94,43 +96,41 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Part> {
             sent: 0,
         });
         let room = rooms[client.room].id.clone();
-        let tally = tally.clone();
+        let (tally, live) = (tally.clone(), live.clone());
         tasks.spawn_local(async move {
             let (number, member) = (client.room, client.member);
-            if let Err(error) = speak(client, &room, pace, &tally).await {
+            if let Err(error) = speak(client, &room, pace, &tally, &live).await {
+                live.lost();
                 tally.borrow_mut().violations.push(format!("room {number}, member {member}: {error:#}"));
             }
         });
     }
     let costs = measure(plan, &tally).await;
+    live.begin(Phase::Drain, None);
     drain(plan, talk, &tally).await;
-    tasks.abort_all();
-    while tasks.join_next().await.is_some() {}
+    super::stop(tasks).await?;
     stage.meet(Point::Drained).await?;
 
     let mut tally = Rc::try_unwrap(tally).map_err(|_| anyhow::anyhow!("a client goes on"))?.into_inner();
+    live.begin(Phase::Checking, None);
     compare(plan, talk, &rooms, &mut tally).await?;
-    Ok(Part {
-        wire: plan.wire.to_string(),
-        counted: Counted::Talk(Talk {
-            rooms: talk.rooms,
-            members: talk.members,
-            senders: talk.rooms * talk.own().filter(|member| *member < talk.senders).count(),
-            rate: talk.rate,
-            spans: talk.slice.is_some(),
-            answered: tally.answered,
-            delivered: tally.delivered,
-            refused: tally.refused,
-            // Less than was asked for if the run was ended before time.
-            micros: tally.to.saturating_sub(tally.from),
-            answered_in_time: tally.answered_in_time,
-            delivered_in_time: tally.delivered_in_time,
-            answers: tally.answers,
-            deliveries: tally.deliveries,
-        }),
-        costs,
-        violations: tally.violations,
-    })
+    let counted = Counted::Talk(Talk {
+        rooms: talk.rooms,
+        members: talk.members,
+        senders: talk.rooms * talk.own().filter(|member| *member < talk.senders).count(),
+        rate: talk.rate,
+        spans: talk.slice.is_some(),
+        answered: tally.answered,
+        delivered: tally.delivered,
+        refused: tally.refused,
+        // Less than was asked for if the run was ended before time.
+        micros: tally.to.saturating_sub(tally.from),
+        answered_in_time: tally.answered_in_time,
+        delivered_in_time: tally.delivered_in_time,
+        answers: tally.answers,
+        deliveries: tally.deliveries,
+    });
+    Ok(Part::new(plan, counted, costs, tally.violations))
 }
 
 /// Makes the rooms; those that all workers share are made by the first one,
@@ -161,6 +161,7 @@ async fn connect(plan: &Plan, talk: &plan::Talk, rooms: &[Room]) -> anyhow::Resu
     stream::iter(places)
         .map(|(room, member)| async move {
             opening.turn().await;
+            let began = clock::now();
             let visit = Visit {
                 // Neighbours sit at different gateways.
                 target: &plan.targets[(room + member) % plan.targets.len()],
@@ -168,7 +169,9 @@ async fn connect(plan: &Plan, talk: &plan::Talk, rooms: &[Room]) -> anyhow::Resu
                 room: &rooms[room].id,
                 position: "",
             };
-            anyhow::Ok(Client { room, member, entered: wire::enter(plan.wire, &visit).await? })
+            let entered = wire::enter(plan.wire, &visit).await?;
+            plan.stage.live().connected(clock::now() - began);
+            anyhow::Ok(Client { room, member, entered })
         })
         .buffer_unordered(plan.at_once)
         .try_collect()
@@ -181,6 +184,7 @@ async fn speak(
     room: &str,
     mut pace: Option<Pace>,
     tally: &RefCell<Tally>,
+    live: &Live,
 ) -> anyhow::Result<()> {
     let Entered { mut reader, mut writer, .. } = client.entered;
     let mut on_the_way: HashMap<u64, u64> = HashMap::new();
@@ -201,10 +205,10 @@ async fn speak(
         };
         match received {
             Received::Message(delivery) => {
-                hear(&delivery, client.room, client.member, &mut tally.borrow_mut());
+                hear(&delivery, client.room, client.member, &mut tally.borrow_mut(), live);
             }
             Received::Answer(number, result) => {
-                answer(on_the_way.remove(&number), result, &mut tally.borrow_mut());
+                answer(on_the_way.remove(&number), result, &mut tally.borrow_mut(), live);
             }
             Received::Error(why) => tally.borrow_mut().violations.push(format!("refused: {why}")),
             Received::Ping(ping) => writer.pong(ping).await?,
@@ -217,33 +221,37 @@ async fn speak(
     }
 }
 
-fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally) {
+fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally, live: &Live) {
     if let Err(why) = result {
+        live.failed();
         tally.refused += 1;
         return tally.violations.push(format!("refused: {why}"));
     }
     let now = clock::now();
     tally.answered += 1;
-    if let Some(at) = at
-        && tally.measures(now)
-    {
+    let Some(at) = at else { return };
+    let micros = now.saturating_sub(at);
+    live.answered(micros);
+    if tally.measures(now) {
         tally.answered_in_time += 1;
-        tally.answers.record(now.saturating_sub(at));
+        tally.answers.record(micros);
     }
 }
 
-fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally) {
+fn hear(delivery: &Delivery, room: usize, member: usize, tally: &mut Tally, live: &Live) {
     let now = clock::now();
     let Some((sender, number, at)) = check::parse(&delivery.text) else {
         let why = format!("room {room}, member {member}: a text that nobody sent: {}", delivery.text);
         return tally.violations.push(why);
     };
     tally.delivered += 1;
+    // What another worker has sent has the time of another clock.
+    let micros = tally.talk.owns(sender % tally.talk.senders.max(1)).then(|| now.saturating_sub(at));
+    live.delivered(micros);
     if tally.measures(now) {
         tally.delivered_in_time += 1;
-        // What another worker has sent has the time of another clock.
-        if tally.talk.owns(sender % tally.talk.senders.max(1)) {
-            tally.deliveries.record(now.saturating_sub(at));
+        if let Some(micros) = micros {
+            tally.deliveries.record(micros);
         }
     }
     if let Err(why) = tally.heard[room][member].take(delivery.seq, sender, number) {
@@ -257,6 +265,11 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
     let stage = &plan.stage;
     // In a statement of its own: borrowed over the wait, nobody could write down anything.
     let from = tally.borrow().from;
+    if !plan.ramp.is_zero() {
+        stage.live().begin(Phase::Ramp, Some(plan.ramp));
+        stage.sleep_until(from - plan.warmup.as_micros() as u64).await;
+    }
+    stage.live().begin(Phase::WarmUp, Some(plan.warmup));
     stage.sleep_until(from).await;
     {
         let tally = &mut *tally.borrow_mut();
@@ -265,13 +278,11 @@ async fn measure(plan: &Plan, tally: &RefCell<Tally>) -> Vec<Cost> {
         tally.to = tally.to.max(tally.from);
     }
     let before = Used::now(&plan.pids);
-    let connected = plan.scenario.connections() as u64;
+    stage.live().begin(Phase::Measuring, Some(plan.duration));
     let to = tally.borrow().to;
-    while clock::now() < to && !stage.is_stopped() {
-        stage.sleep_until(to.min(clock::now() + 1_000_000)).await;
-        let tally = tally.borrow();
-        let (answered, delivered) = (tally.answered, tally.delivered);
-        stage.progress(Progress { connected, answered, delivered });
+    stage.sleep_until(to).await;
+    if stage.is_stopped() {
+        stage.live().mark("ended before time");
     }
     tally.borrow_mut().to = to.min(clock::now());
     Used::now(&plan.pids).since(&before)
@@ -317,7 +328,7 @@ async fn quiet(deadline: u64, tally: &RefCell<Tally>) {
 
 /// Members with the store, which has the one order for those of all workers.
 async fn compare(plan: &Plan, talk: &plan::Talk, rooms: &[Room], tally: &mut Tally) -> anyhow::Result<()> {
-    eprintln!("comparing with the store");
+    timeline::say("comparing with the store");
     let mut all = 0;
     for (number, room) in rooms.iter().enumerate() {
         let (mut stored, mut messages) = (Heard::default(), Vec::new());

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::plan;
 use crate::report::Injected;
+use crate::timeline::{self, Live};
 
 /// Those that were begun, with what became of them so far.
 pub struct Faults {
@@ -19,11 +20,11 @@ pub struct Faults {
 
 impl Faults {
     /// Runs each at its time from here on; none twice.
-    pub fn start(faults: &[plan::Fault], from: u64) -> Self {
+    pub fn start(faults: &[plan::Fault], from: u64, live: &Rc<Live>) -> Self {
         let begun = Rc::new(RefCell::new(Vec::new()));
         let mut tasks = JoinSet::new();
         for fault in faults {
-            tasks.spawn_local(run(fault.clone(), from, begun.clone()));
+            tasks.spawn_local(run(fault.clone(), from, begun.clone(), live.clone()));
         }
         Self { begun, tasks }
     }
@@ -38,10 +39,11 @@ impl Faults {
     }
 }
 
-async fn run(fault: plan::Fault, from: u64, begun: Rc<RefCell<Vec<Injected>>>) {
+async fn run(fault: plan::Fault, from: u64, begun: Rc<RefCell<Vec<Injected>>>, live: Rc<Live>) {
     let seconds = || clock::now().saturating_sub(from) as f64 / 1e6;
     tokio::time::sleep_until(clock::at(from + fault.at.as_micros() as u64)).await;
-    eprintln!("fault: {}", fault.name);
+    timeline::say(format_args!("fault: {}", fault.name));
+    live.mark(&*fault.name);
     let child = Command::new("sh")
         .args(["-c", &fault.run])
         .stdin(Stdio::null())
@@ -81,9 +83,10 @@ mod tests {
         };
         let plan =
             [fault(60_000, "true"), fault(40, "exit 3"), fault(20, "kill -9 $$"), fault(60, "sleep 60")];
-        let ended = tokio::task::LocalSet::new().run_until(async {
+        let local = tokio::task::LocalSet::new();
+        let ended = local.run_until(async {
             let begun = clock::now();
-            let faults = Faults::start(&plan, begun);
+            let faults = Faults::start(&plan, begun, &Rc::new(Live::new()));
             while faults.begun.borrow().iter().filter(|fault| fault.ended.is_some()).count() < 2
                 || faults.begun.borrow().len() < 3
             {

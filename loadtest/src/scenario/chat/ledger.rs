@@ -124,11 +124,6 @@ impl Newest {
         self.0.keys().copied()
     }
 
-    /// How many messages there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// All their seqs, rising.
     pub fn seqs(&self) -> Vec<u64> {
         let mut seqs: Vec<_> = self.0.values().map(|(seq, _)| *seq).collect();
@@ -227,7 +222,7 @@ mod tests {
             ledger.note(seq, of).unwrap();
         }
         let newest = ledger.newest();
-        assert_eq!((newest.of((7, 0)), newest.of((7, 9)), newest.len()), (Some((3, 1)), None, 3));
+        assert_eq!((newest.of((7, 0)), newest.of((7, 9)), newest.names().count()), (Some((3, 1)), None, 3));
         let seqs = newest.seqs();
         assert_eq!(seqs, [2, 3, 4]);
         let missed = |heard: &[u64]| {

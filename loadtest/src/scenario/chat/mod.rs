@@ -19,7 +19,9 @@ use crate::plan::{self, Plan};
 use crate::process::{self, Cost, Used};
 use crate::report::{Injected, Memory};
 use crate::rooms;
+use crate::scenario;
 use crate::stage::Point;
+use crate::timeline::{self, Phase};
 
 mod device;
 mod faults;
@@ -42,18 +44,19 @@ const CONNECTED: Duration = Duration::from_secs(300);
 /// Times at which memory is looked at.
 const LOOKS: u32 = 60;
 /// One request over REST may take this long.
-const REQUEST: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(30);
 
 /// To whom happenings are handed.
 type Orders = Vec<mpsc::UnboundedSender<Order>>;
 
 /// Runs the scenario.
 pub async fn run(plan: &Plan, chat: &plan::Chat) -> anyhow::Result<Part> {
-    let stage = &plan.stage;
+    let (stage, live) = (&plan.stage, plan.stage.live());
     let world = Rc::new(stage.prepare(gather(plan, chat)).await?);
     stage.meet(Point::Gathered).await?;
     let devices = world.population.devices.len();
-    eprintln!("connecting {devices} devices of {} users", chat.users);
+    timeline::say(format_args!("connecting {devices} devices of {} users", chat.users));
+    live.begin(Phase::Connecting, None);
     let mut tasks = JoinSet::new();
     let mut orders = Orders::with_capacity(devices);
     for number in 0..devices {
@@ -80,12 +83,18 @@ pub async fn run(plan: &Plan, chat: &plan::Chat) -> anyhow::Result<Part> {
         let board = &mut *world.board.borrow_mut();
         (board.from, board.to) = (from, from + plan.duration.as_micros() as u64);
     }
-    eprintln!("{} messages/s for {:?} after {:?}", chat.rate, plan.duration, plan.ramp + plan.warmup);
+    timeline::say(format_args!(
+        "{} messages/s for {:?} after {:?}",
+        chat.rate,
+        plan.duration,
+        plan.ramp + plan.warmup
+    ));
     world.cutting.set(true);
-    let faults = Faults::start(&chat.faults, from);
+    let faults = Faults::start(&chat.faults, from, live);
     let (measured, ()) = tokio::join!(measure(plan, &world), happen(plan, chat, &world, &orders, start));
     world.cutting.set(false);
     let (costs, memory) = measured;
+    live.begin(Phase::Drain, Some(plan.drain));
     let is_settled = settle(&world, plan.drain).await;
     let faults = faults.end().await;
     stage.meet(Point::Drained).await?;
@@ -95,11 +104,12 @@ pub async fn run(plan: &Plan, chat: &plan::Chat) -> anyhow::Result<Part> {
     for fault in faults.iter().filter(|fault| fault.ended.is_none() || fault.status.is_some_and(|s| s != 0)) {
         world.violation(format!("a fault did not go as told: {fault}"));
     }
-    eprintln!("comparing with the store");
+    timeline::say("comparing with the store");
+    live.begin(Phase::Checking, None);
     if let Err(error) = verify::verify(&world).await {
         world.violation(format!("the store could not be compared: {error:#}"));
     }
-    tasks.shutdown().await;
+    scenario::stop(tasks).await?;
     let world = Rc::try_unwrap(world).map_err(|_| anyhow!("a device goes on"))?;
     Ok(part(plan, chat, world, memory, faults, costs))
 }
@@ -107,7 +117,7 @@ pub async fn run(plan: &Plan, chat: &plan::Chat) -> anyhow::Result<Part> {
 /// Makes the users and rooms; nobody is connected yet.
 async fn gather(plan: &Plan, chat: &plan::Chat) -> anyhow::Result<World> {
     let population = Population::new(chat);
-    eprintln!("creating {} rooms", population.members.len());
+    timeline::say(format_args!("creating {} rooms", population.members.len()));
     let http = reqwest::Client::builder().timeout(REQUEST).build()?;
     let prefix = rooms::prefix(plan);
     let name = |user: &usize| format!("{prefix}-{user}");
@@ -134,12 +144,12 @@ async fn gather(plan: &Plan, chat: &plan::Chat) -> anyhow::Result<World> {
         gate: Semaphore::new(plan.at_once),
         opening: Opening::new(plan.connect_rate),
         stage: plan.stage.clone(),
-        board: Board::new(&[]).into(),
+        board: Board::new(&[], plan.stage.live().clone()).into(),
         records: Vec::new(),
         population,
     };
     let bases = verify::heads(&world).await?;
-    world.board = Board::new(&bases).into();
+    world.board = Board::new(&bases, plan.stage.live().clone()).into();
     world.records = (0..world.population.devices.len())
         .map(|device| {
             let rooms = world.rooms_of(device).iter();
@@ -152,7 +162,6 @@ async fn gather(plan: &Plan, chat: &plan::Chat) -> anyhow::Result<World> {
 /// Waits until all are connected.
 async fn connected(world: &World) -> anyhow::Result<()> {
     let begun = clock::now();
-    let mut told = begun;
     while !world.is_quiet() {
         let now = clock::now();
         if now > begun + CONNECTED.as_micros() as u64 {
@@ -160,14 +169,10 @@ async fn connected(world: &World) -> anyhow::Result<()> {
             let failed = board.connections.failed_attempts;
             return Err(anyhow!(
                 "{} of {} connected; {failed} attempts failed: {:?}",
-                board.connected,
+                world.records.iter().filter(|record| record.borrow().is_here).count(),
                 world.records.len(),
                 board.violations
             ));
-        }
-        if now > told + 1_000_000 {
-            told = now;
-            world.stage.progress(world.board.borrow().progress());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -244,6 +249,11 @@ async fn happen(plan: &Plan, chat: &plan::Chat, world: &World, orders: &Orders, 
 async fn measure(plan: &Plan, world: &World) -> (Vec<Cost>, Vec<Memory>) {
     let stage = &plan.stage;
     let (from, to) = (world.board.borrow().from, world.board.borrow().to);
+    if !plan.ramp.is_zero() {
+        stage.live().begin(Phase::Ramp, Some(plan.ramp));
+        stage.sleep_until(from - plan.warmup.as_micros() as u64).await;
+    }
+    stage.live().begin(Phase::WarmUp, Some(plan.warmup));
     stage.sleep_until(from).await;
     {
         let board = &mut *world.board.borrow_mut();
@@ -251,6 +261,7 @@ async fn measure(plan: &Plan, world: &World) -> (Vec<Cost>, Vec<Memory>) {
         board.from = from.min(clock::now());
         board.to = to.max(board.from);
     }
+    stage.live().begin(Phase::Measuring, Some(plan.duration));
     let mut memory = vec![remember(plan, from).await];
     let before = Used::now(&plan.pids);
     let every = (plan.duration / LOOKS).max(Duration::from_secs(1)).as_micros() as u64;
@@ -261,7 +272,6 @@ async fn measure(plan: &Plan, world: &World) -> (Vec<Cost>, Vec<Memory>) {
             next_look += every;
             memory.push(remember(plan, from).await);
         }
-        stage.progress(world.board.borrow().progress());
     }
     world.board.borrow_mut().to = to.min(clock::now());
     (Used::now(&plan.pids).since(&before), memory)
@@ -289,33 +299,29 @@ fn part(
 ) -> Part {
     let World { population, board, .. } = world;
     let board = board.into_inner();
-    Part {
-        wire: plan.wire.to_string(),
-        counted: Counted::Chat(Box::new(Chat {
-            is_tolerant: chat.tolerant,
-            users: chat.users,
-            devices: population.devices.len(),
-            rooms: chat.rooms,
-            largest_room: population.members.iter().map(Vec::len).max().unwrap_or_default(),
-            rate: chat.rate,
-            seed: chat.seed,
-            answered: board.answered,
-            delivered: board.delivered,
-            micros: board.to.saturating_sub(board.from),
-            answered_in_time: board.answered_in_time,
-            delivered_in_time: board.delivered_in_time,
-            answers: board.answers,
-            deliveries: board.deliveries,
-            pages: board.pages,
-            caught_up: board.caught_up,
-            actions: board.actions,
-            connections: board.connections,
-            memory,
-            faults,
-        })),
-        costs,
-        violations: board.violations,
-    }
+    let counted = Counted::Chat(Box::new(Chat {
+        is_tolerant: chat.tolerant,
+        users: chat.users,
+        devices: population.devices.len(),
+        rooms: chat.rooms,
+        largest_room: population.members.iter().map(Vec::len).max().unwrap_or_default(),
+        rate: chat.rate,
+        seed: chat.seed,
+        answered: board.answered,
+        delivered: board.delivered,
+        micros: board.to.saturating_sub(board.from),
+        answered_in_time: board.answered_in_time,
+        delivered_in_time: board.delivered_in_time,
+        answers: board.answers,
+        deliveries: board.deliveries,
+        pages: board.pages,
+        caught_up: board.caught_up,
+        actions: board.actions,
+        connections: board.connections,
+        memory,
+        faults,
+    }));
+    Part::new(plan, counted, costs, board.violations)
 }
 
 #[cfg(test)]

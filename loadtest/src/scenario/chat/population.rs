@@ -116,7 +116,7 @@ mod tests {
             }
             assert!(population.members.iter().all(|room| room.len() >= 2));
             let places: usize = population.members.iter().map(Vec::len).sum();
-            assert_eq!(places, population.rooms.iter().map(Vec::len).sum());
+            assert_eq!(places, population.rooms.iter().map(Vec::len).sum::<usize>());
         }
     }
 

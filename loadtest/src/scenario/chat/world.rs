@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -14,7 +15,8 @@ use crate::part::Micros;
 use crate::report::{Actions, Connections, Violations};
 use crate::rooms::Room;
 use crate::scenario::pace::Opening;
-use crate::stage::{Progress, Stage};
+use crate::stage::Stage;
+use crate::timeline::Live;
 use crate::wire::Wire;
 
 /// What everybody shares.
@@ -93,8 +95,6 @@ pub struct Board {
     pub answered_in_time: u64,
     /// Changes heard live while it was measured.
     pub delivered_in_time: u64,
-    /// Connections now.
-    pub connected: usize,
     /// What was done.
     pub actions: Actions,
     /// How connections went.
@@ -103,11 +103,13 @@ pub struct Board {
     pub ledgers: Vec<Ledger>,
     /// What was wrong.
     pub violations: Violations,
+    /// Where it is counted what happens, second by second.
+    pub live: Rc<Live>,
 }
 
 impl Board {
     /// Of rooms in which this is the last change before the run.
-    pub fn new(bases: &[u64]) -> Self {
+    pub fn new(bases: &[u64], live: Rc<Live>) -> Self {
         Self {
             from: u64::MAX,
             to: u64::MAX,
@@ -119,11 +121,11 @@ impl Board {
             delivered: 0,
             answered_in_time: 0,
             delivered_in_time: 0,
-            connected: 0,
             actions: Actions::default(),
             connections: Connections::default(),
             ledgers: bases.iter().map(|base| Ledger::after(*base)).collect(),
             violations: Violations::default(),
+            live,
         }
     }
 
@@ -134,10 +136,12 @@ impl Board {
     /// A message was answered.
     pub fn answer(&mut self, at: u64) {
         let now = clock::now();
+        let micros = now.saturating_sub(at);
         self.answered += 1;
+        self.live.answered(micros);
         if self.measures(now) {
             self.answered_in_time += 1;
-            self.answers.record(now.saturating_sub(at));
+            self.answers.record(micros);
         }
     }
 
@@ -150,11 +154,6 @@ impl Board {
         }
     }
 
-    /// How it goes.
-    pub fn progress(&self) -> Progress {
-        Progress { connected: self.connected as u64, answered: self.answered, delivered: self.delivered }
-    }
-
     /// A change was heard in this room.
     pub fn hear(&mut self, room: usize, seq: u64, text: &str, is_live: bool) -> Result<(), String> {
         let said = Said::parse(text).ok_or_else(|| format!("a text that nobody sent: {text}"))?;
@@ -164,11 +163,14 @@ impl Board {
         self.ledgers[room].note(seq, said.version)?;
         let now = clock::now();
         self.delivered += 1;
+        let micros = now.saturating_sub(said.at);
+        // A resume says nothing of how fast a delivery is.
+        self.live.delivered(is_live.then_some(micros));
         if !is_live {
             self.connections.resumed_changes += 1;
         } else if self.measures(now) {
             self.delivered_in_time += 1;
-            self.deliveries.record(now.saturating_sub(said.at));
+            self.deliveries.record(micros);
         }
         Ok(())
     }

@@ -180,6 +180,7 @@ impl Device {
 
     fn refused(&mut self, task: Task, refusal: &Refusal) {
         let mut board = self.world.board.borrow_mut();
+        board.live.failed();
         if !(self.world.tolerant && refusal.retryable) {
             board.violations.push(format!("{task:?} was refused: {}", refusal.why));
         }

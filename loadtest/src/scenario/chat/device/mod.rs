@@ -15,6 +15,7 @@ use super::talk::{Asked, Task, Written};
 use super::world::World;
 use crate::clock;
 use crate::scenario::chance::{Chances, pause};
+use crate::timeline;
 use crate::wire::Wire;
 use crate::wire::line::{self, Ears, Mouth, Request};
 
@@ -142,6 +143,7 @@ impl Device {
             }
         };
         for attempt in 0.. {
+            let began = clock::now();
             let target = &world.targets[self.turn % world.targets.len()];
             let token = &world.tokens[world.population.devices[self.number]];
             let opened = {
@@ -153,15 +155,21 @@ impl Device {
             match opened.context("no answer for too long").flatten() {
                 Ok(line) => {
                     drop(gate);
-                    world.board.borrow_mut().connected += 1;
+                    let (live, micros) = (world.stage.live(), clock::now().saturating_sub(began));
+                    if self.back_from.is_some() {
+                        live.returned(micros);
+                    } else {
+                        live.connected(micros);
+                    }
                     return line;
                 }
                 Err(error) => {
                     self.turn += 1;
+                    world.stage.live().failed();
                     let failed = &mut world.board.borrow_mut().connections.failed_attempts;
                     *failed += 1;
                     if *failed == 1 {
-                        eprintln!("the first attempt failed: {error:#}");
+                        timeline::say(format_args!("the first attempt failed: {error:#}"));
                     }
                 }
             }
@@ -184,7 +192,7 @@ impl Device {
     /// in its order, if it is worth that.
     fn leave(&mut self) {
         let mut board = self.world.board.borrow_mut();
-        board.connected -= 1;
+        board.live.lost();
         for (_, (_, asked)) in std::mem::take(&mut self.asked).into_iter().rev() {
             match asked {
                 Asked::Task(task) => {
