@@ -1,28 +1,18 @@
 //! Chat against a real server, on each wire; and while that server is killed
 //! and started again.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::cluster::{SECRET, System, binary};
+use testkit::cluster::{SECRET, System, binary_beside};
 use testkit::eventually;
 
 /// Longer than any of these runs takes on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
 
-/// The server, built from the same sources.
-fn carillon() -> PathBuf {
-    let carillon = Path::new(env!("CARGO_BIN_EXE_carillon-loadtest")).with_file_name("carillon");
-    let folder = carillon.parent().and_then(Path::file_name).expect("it lies in a profile's folder");
-    let profile = if folder == "debug" { "dev".as_ref() } else { folder };
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "carillon", "--bin", "carillon", "--profile"])
-        .arg(profile)
-        .status();
-    assert!(built.expect("cargo runs").success(), "the server does not build");
-    carillon
+async fn server() -> System {
+    let carillon = binary_beside(env!("CARGO_BIN_EXE_carillon-loadtest")).expect("a server's program");
+    carillon.standalone_in_memory().await.expect("a running server")
 }
 
 /// Runs the load generator for some seconds; its report, and whether it was content.
@@ -51,7 +41,7 @@ fn number(report: &Value, path: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_hears_everything_on_each_wire() {
-    let system = binary(carillon()).standalone(&[]).await.expect("a running server");
+    let system = server().await;
     for wire in ["json", "protobuf", "socketio"] {
         let (report, is_content) = run(&system, &["--scenario", "chat", "--wire", wire]).await;
         assert!(is_content, "{wire}: {}", report["violations"]);
@@ -79,7 +69,7 @@ async fn everybody_hears_everything_on_each_wire() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_and_started_again_loses_nothing() {
-    let system = binary(carillon()).standalone(&[]).await.expect("a running server");
+    let system = server().await;
     let gateway = system.gateway(0);
     let kill = format!("2s:kill -9 {}", gateway.pid().expect("a process"));
     let args = ["--scenario", "mixed-faults", "--fault", &kill, "--fault", "1s:exit 3"];

@@ -1,31 +1,23 @@
 //! Runs of several processes against a real server: what they find together,
 //! and what becomes of a run that loses one of them.
 
-use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::cluster::{SECRET, System, binary};
+use testkit::cluster::{SECRET, System, binary_beside};
 use testkit::ports::free_port;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 /// Longer than any of these runs takes.
 const LONG: Duration = Duration::from_secs(120);
 /// Only a run whose outcome nobody waits for takes longer.
 const PROMPT: Duration = Duration::from_secs(30);
 
-/// A server, built from these sources.
 async fn server() -> System {
-    let folder = Path::new(env!("CARGO_BIN_EXE_carillon-loadtest")).parent().expect("a folder");
-    let target = folder.parent().expect("a target folder");
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "carillon", "--bin", "carillon", "--target-dir"])
-        .arg(target)
-        .status();
-    assert!(build.await.expect("cargo runs").success(), "the server does not build");
-    let carillon = target.join("debug/carillon");
-    binary(carillon).standalone(&[]).await.expect("a running server")
+    let carillon = binary_beside(env!("CARGO_BIN_EXE_carillon-loadtest")).expect("a server's program");
+    carillon.standalone_in_memory().await.expect("a running server")
 }
 
 /// The load generator; it dies with the test.
@@ -120,22 +112,59 @@ async fn workers_come_from_elsewhere_if_they_have_the_secret() {
     assert_eq!(number(&report, "delivered"), number(&report, "answered") * 3);
 }
 
+/// A coordinator of which it is read meanwhile what it says.
+struct Lead {
+    process: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    said: String,
+}
+
+impl Lead {
+    fn start(args: &[&str]) -> Self {
+        let mut process = loadtest(args).spawn().expect("the load generator runs");
+        let lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        Self { process, lines, said: String::new() }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let line = tokio::time::timeout(LONG, self.lines.next_line()).await.expect("a line");
+        let line = line.expect("text")?;
+        self.said.push_str(&line);
+        self.said.push('\n');
+        Some(line)
+    }
+
+    /// Waits until messages are answered.
+    async fn talks(&mut self) {
+        while let Some(line) = self.line().await {
+            if line.contains(" answered, ") && !line.contains(" 0 answered, ") {
+                return;
+            }
+        }
+        panic!("it ended before: {}", self.said);
+    }
+
+    /// Its end, and what it has said on standard error.
+    async fn end(mut self) -> (Output, String) {
+        while self.line().await.is_some() {}
+        (ended(self.process).await, self.said)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_loses_a_worker_fails_and_names_it() {
     let system = server().await;
     let address = format!("127.0.0.1:{}", free_port().expect("a port"));
     let run = ["--target", &system.gateway(0).url(), "--pairs", "4", "--rate", "20", "--duration", "10m"];
     let coordinate = ["coordinate", "--listen", &address, "--expect", "2"];
-    let lead = loadtest(&[&coordinate[..], &run].concat()).spawn().expect("the load generator runs");
+    let mut lead = Lead::start(&[&coordinate[..], &run].concat());
     let (mut lost, other) = (worker(&address, SECRET), worker(&address, SECRET));
-    // In the middle of it: what it says then is of no matter.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    lead.talks().await;
     let pid = lost.id().expect("it runs").to_string();
     lost.kill().await.expect("killed");
 
-    let lead = ended(lead).await;
+    let (lead, error) = lead.end().await;
     assert!(!lead.status.success());
-    let error = said(&lead);
     let error = error.lines().find(|line| line.starts_with("Error")).unwrap_or_else(|| panic!("{error}"));
     assert!(error.contains("worker ") && error.contains(&format!("process {pid}")), "{error}");
     let other = ended(other).await;
@@ -148,13 +177,13 @@ async fn a_run_that_is_interrupted_still_reports() {
     let system = server().await;
     let url = system.gateway(0).url();
     let args = ["--workers", "2", "--pairs", "4", "--rate", "20", "--duration", "10m", "--target", &url];
-    let lead = loadtest(&args).spawn().expect("the load generator runs");
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let pid = lead.id().expect("it runs").to_string();
+    let mut lead = Lead::start(&args);
+    lead.talks().await;
+    let pid = lead.process.id().expect("it runs").to_string();
     let signalled = Command::new("kill").args(["-INT", &pid]).status().await.expect("kill runs");
     assert!(signalled.success());
-    let output = ended(lead).await;
-    assert!(output.status.success(), "{}", said(&output));
+    let (output, said) = lead.end().await;
+    assert!(output.status.success(), "{said}");
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(shown.contains("every member heard every message once"), "{shown}{}", said(&output));
+    assert!(shown.contains("every member heard every message once"), "{shown}{said}");
 }

@@ -1,27 +1,12 @@
 //! What the generator leaves behind of a run against a real server: JSON that
 //! adds up, a page with every plot, and both again from the JSON.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
-use testkit::cluster::{SECRET, System, binary};
+use testkit::cluster::{SECRET, System, binary_beside};
 
 const GENERATOR: &str = env!("CARGO_BIN_EXE_carillon-loadtest");
-
-/// The server's program, which is built with the tests of the whole workspace,
-/// and here if only this package's are.
-fn server() -> PathBuf {
-    let program = Path::new(GENERATOR).with_file_name("carillon");
-    if !program.exists() {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--locked", "--package", "carillon", "--bin", "carillon"])
-            .status()
-            .expect("cargo runs");
-        assert!(built.success() && program.exists(), "the server could not be built");
-    }
-    program
-}
 
 async fn generate(args: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(GENERATOR);
@@ -84,7 +69,11 @@ fn check_json(record: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_written_down_and_shown_again() {
-    let system = binary(server()).standalone(&[]).await.expect("a running system");
+    let system = binary_beside(GENERATOR)
+        .expect("a server's program")
+        .standalone_in_memory()
+        .await
+        .expect("a running system");
     let dir = tempfile::tempdir().expect("a folder");
     let file = |name: &str| dir.path().join(name).to_str().expect("a path in UTF-8").to_owned();
     let (json, html, again) = (file("run.json"), file("run.html"), file("again.html"));

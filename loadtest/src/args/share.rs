@@ -241,7 +241,7 @@ mod tests {
         assert_eq!((&shares[0].settings.pids, shares[0].settings.metrics.len()), (&vec![7], 1));
         assert!(shares[1].settings.pids.is_empty() && shares[1].settings.metrics.is_empty());
         let sent = serde_json::to_string(&shares).unwrap();
-        assert!(!sent.contains("secret") && !sent.contains("json\""), "{sent}");
+        assert!(!sent.contains("secret") && !sent.contains("\"json\":"), "{sent}");
         let arrived: Vec<Share> = serde_json::from_str(&sent).unwrap();
         assert_eq!(serde_json::to_string(&arrived).unwrap(), sent);
     }

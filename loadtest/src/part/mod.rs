@@ -329,7 +329,11 @@ impl Micros {
 
 impl Serialize for Micros {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())))
+        // The last bucket ends beyond what is counted.
+        let value = |micros: u64| micros.min(self.0.high());
+        to.collect_seq(
+            self.0.iter_recorded().map(|step| (value(step.value_iterated_to()), step.count_at_value())),
+        )
     }
 }
 
