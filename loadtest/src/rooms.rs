@@ -2,16 +2,23 @@
 //! public REST interface.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jsonwebtoken::{EncodingKey, Header};
+use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::plan::Plan;
 
 /// Rooms created at once: each waits for a flush, and one flush serves many.
 pub const CREATE_AT_ONCE: usize = 16;
+
+/// How often a server may say that it is busy before there is a room, and how
+/// long it is left alone.
+const ATTEMPTS: usize = 10;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A room to talk in, and who is in it.
 pub struct Room {
@@ -100,11 +107,19 @@ pub async fn post(
     token: &str,
     body: &serde_json::Value,
 ) -> anyhow::Result<String> {
-    let request = http.post(url).bearer_auth(token).header("content-type", "application/json");
-    let answer = request.body(body.to_string()).send().await?;
-    let (status, body) = (answer.status(), answer.text().await?);
-    ensure!(status.is_success(), "{status}: {body}");
-    Ok(body)
+    let mut attempt = 0;
+    loop {
+        let request = http.post(url).bearer_auth(token).header("content-type", "application/json");
+        let answer = request.body(body.to_string()).send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        if status.is_success() {
+            return Ok(body);
+        }
+        // It says itself that it is busy.
+        ensure!(status == StatusCode::SERVICE_UNAVAILABLE && attempt < ATTEMPTS, "{status}: {body}");
+        tokio::time::sleep(PAUSE).await;
+        attempt += 1;
+    }
 }
 
 /// The texts of a room's messages in the store, in order.

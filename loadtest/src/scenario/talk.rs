@@ -26,12 +26,19 @@ use crate::wire::{self, Delivery, Entered, Received, Visit};
 /// more when nothing came for this long.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// Between two looks at whether all was heard.
+const LOOK: Duration = Duration::from_millis(300);
+
 /// What everyone writes down.
 struct Tally {
     from: u64,
     to: u64,
     answers: Micros,
     deliveries: Micros,
+    /// Senders that have something to send yet.
+    talking: usize,
+    /// Messages that are not answered yet.
+    on_the_way: u64,
     answered: u64,
     delivered: u64,
     refused: u64,
@@ -73,6 +80,8 @@ pub async fn run(plan: &Plan, talk: &plan::Talk) -> anyhow::Result<Part> {
         to: from + plan.duration.as_micros() as u64,
         answers: Micros::default(),
         deliveries: Micros::default(),
+        talking: clients.iter().filter(|client| client.member < talk.senders).count(),
+        on_the_way: 0,
         answered: 0,
         delivered: 0,
         refused: 0,
@@ -189,13 +198,17 @@ async fn speak(
     let Entered { mut reader, mut writer, .. } = client.entered;
     let mut on_the_way: HashMap<u64, u64> = HashMap::new();
     loop {
-        let now = clock::now();
-        let due = pace.as_ref().and_then(|pace| pace.next(on_the_way.len(), now, tally.borrow().to));
+        let (now, to) = (clock::now(), tally.borrow().to);
+        if pace.take_if(|pace| pace.is_over(now, to)).is_some() {
+            tally.borrow_mut().talking -= 1;
+        }
+        let due = pace.as_ref().and_then(|pace| pace.next(on_the_way.len(), now, to));
         if let (Some(at), Some(pace)) = (due.filter(|at| *at <= now), &mut pace) {
             let number = pace.sent;
             pace.sent += 1;
             let key = format!("{}-{number}", pace.sender);
             on_the_way.insert(number, at);
+            tally.borrow_mut().on_the_way += 1;
             writer.send(number, room, &key, check::text(pace.sender, number, at)).await?;
             continue;
         }
@@ -222,6 +235,7 @@ async fn speak(
 }
 
 fn answer(at: Option<u64>, result: Result<(), String>, tally: &mut Tally, live: &Live) {
+    tally.on_the_way = tally.on_the_way.saturating_sub(1);
     if let Err(why) = result {
         live.failed();
         tally.refused += 1;
@@ -294,18 +308,21 @@ async fn drain(plan: &Plan, talk: &plan::Talk, tally: &RefCell<Tally>) {
     if talk.slice.is_some() {
         return quiet(deadline, tally).await;
     }
-    let mut before = 0;
+    let mut was_settled = false;
     while clock::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(LOOK).await;
         let tally = tally.borrow();
         let all = tally.delivered == tally.answered * talk.members as u64
             || plan.wire.may_spare_the_sender()
                 && tally.delivered == tally.answered * (talk.members as u64 - 1);
-        // All heard, and nothing on its way that nobody has heard of yet.
-        if all && tally.answered == before {
+        // Who waits for a turn of theirs when the run is ended does not take it.
+        let said = tally.talking == 0 || plan.stage.is_stopped();
+        let is_settled = all && said && tally.on_the_way == 0;
+        // Twice: what comes a second time comes a little later.
+        if is_settled && was_settled {
             return;
         }
-        before = tally.answered;
+        was_settled = is_settled;
     }
 }
 
