@@ -106,7 +106,7 @@ impl Command {
             Self::Coordinate(coordinate) => lead(*coordinate).await,
             Self::Worker(worker) => worker.run().await,
             Self::Peer(peer) => match peer.role()? {
-                Role::Coordinator(coordinate) => lead(coordinate).await,
+                Role::Coordinator(coordinate) => lead(*coordinate).await,
                 Role::Worker(worker) => worker.run().await,
             },
             Self::Report { record, html } => show(&record, html.as_deref()),

@@ -24,7 +24,7 @@ const PER_SECOND: u64 = 180;
 const SECONDS: u64 = 1;
 const MESSAGES: u64 = PER_SECOND * SECONDS;
 /// How long what never comes is waited for, in seconds.
-const DRAIN: u64 = 10;
+const DRAIN: u64 = 5;
 /// Longer than everything is on its way on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
 

@@ -41,8 +41,9 @@ const LATE: Duration = Duration::from_secs(600);
 /// Between two looks at how it goes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Leads a run whose workers are other processes, `carillon-loadtest worker`, on
-/// this machine or others. Each has a share of the load; together they are asked
+/// Leads a run whose workers are other processes, on this machine or others.
+///
+/// Workers are `carillon-loadtest worker`. Each has a share of the load; together they are asked
 /// for what one process would be. Workers need the same secret, and nothing else
 /// of the run: they take it from their own flag or environment, and prove that
 /// they have it. A worker that fails ends the run.
@@ -79,8 +80,9 @@ impl Coordinate {
     }
 }
 
-/// One of several processes that are started alike, such as the pods of an
-/// Indexed Job of Kubernetes: number 0 is the coordinator, the others are its
+/// One of several processes that are started alike.
+///
+/// Such are the pods of an Indexed Job of Kubernetes: number 0 is the coordinator, the others are its
 /// workers, of which `--expect` says how many there are.
 #[derive(clap::Args)]
 pub struct Peer {
@@ -98,7 +100,7 @@ impl Peer {
     /// What this one of them is.
     pub fn role(self) -> anyhow::Result<Role> {
         if self.index == 0 {
-            return Ok(Role::Coordinator(self.coordinate));
+            return Ok(Role::Coordinator(Box::new(self.coordinate)));
         }
         let settings = self.coordinate.run.settings()?;
         Ok(Role::Worker(Worker::of(self.coordinator, &settings)?))
@@ -108,7 +110,7 @@ impl Peer {
 /// What one of several processes is.
 pub enum Role {
     /// It leads.
-    Coordinator(Coordinate),
+    Coordinator(Box<Coordinate>),
     /// It works.
     Worker(Worker),
 }
