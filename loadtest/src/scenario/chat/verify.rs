@@ -41,12 +41,19 @@ pub async fn verify(world: &World) -> anyhow::Result<()> {
             let (sender, number) = message.version.name;
             match found.get_mut(sender as usize).and_then(|sent| sent.get_mut(number as usize)) {
                 Some(found) if !*found => *found = true,
-                Some(_) => board.violations.push(format!("{} is stored twice", message.version)),
-                None => board.violations.push(format!("{} was never sent", message.version)),
+                Some(_) => {
+                    board.violations.wrong.not_as_sent += 1;
+                    board.violations.push(format!("{} is stored twice", message.version));
+                }
+                None => {
+                    board.violations.wrong.not_as_sent += 1;
+                    board.violations.push(format!("{} was never sent", message.version));
+                }
             }
         }
         let newest = board.ledgers[room].newest();
         for why in compare(&stored, &board.ledgers[room], &newest) {
+            board.violations.wrong.not_as_stored += 1;
             board.violations.push(format!("room {room}: {why}"));
         }
         let seqs = newest.seqs();
@@ -55,6 +62,7 @@ pub async fn verify(world: &World) -> anyhow::Result<()> {
             let view = &world.records[*device].borrow().views[place];
             if let Some((count, first)) = view.missed(&seqs).filter(|_| !view.is_reset) {
                 let all = seqs.len();
+                board.violations.wrong.lost += count as u64;
                 board.violations.push(format!(
                     "room {room}, device {device}: never heard {count} of {all}, the first is seq {first}"
                 ));
@@ -70,6 +78,7 @@ pub async fn verify(world: &World) -> anyhow::Result<()> {
                 world.violation(format!("{name} was never answered"));
             } else if record.refused.contains(&number) == *found {
                 let how = if *found { "refused, and is stored" } else { "answered, and is not stored" };
+                world.board.borrow_mut().violations.wrong.not_as_sent += 1;
                 world.violation(format!("{name} was {how}"));
             }
         }

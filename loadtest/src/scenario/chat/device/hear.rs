@@ -50,6 +50,7 @@ impl Device {
         let room = self.world.rooms_of(self.number)[place];
         let heard = self.world.records[self.number].borrow_mut().views[place].hear(seq);
         let mut board = self.world.board.borrow_mut();
+        board.violations.wrong.out_of_order += u64::from(heard.is_err());
         let heard = heard.and_then(|()| board.hear(room, seq, text, self.due.is_none()));
         if let Err(why) = heard {
             board.violations.push(format!("room {room}, device {}: {why}", self.number));
