@@ -233,15 +233,17 @@ fn whatever_is_to_be_refused_says_why() {
 #[test]
 fn the_load_test_of_the_chart_has_flags_that_there_are() {
     let sources = texts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/src"));
-    let lines: Vec<_> =
-        [vec![(PathBuf::new(), read(&chart().join("values.yaml")))], texts(&chart().join("ci"))].concat();
-    let args = lines.iter().flat_map(|(_, text)| text.lines()).filter(|line| line.contains("args: [--"));
+    let own =
+        ["values.yaml", "templates/loadtest.yaml"].map(|file| (PathBuf::new(), read(&chart().join(file))));
+    let lines: Vec<_> = [own.to_vec(), texts(&chart().join("ci"))].concat();
+    let is_args = |line: &&str| line.contains("args: [--") || line.trim_start().starts_with("- --");
+    let args = lines.iter().flat_map(|(_, text)| text.lines()).filter(is_args);
     let flags: BTreeSet<_> = args
-        .flat_map(|line| line.split(['[', ' ', ',', ']']))
+        .flat_map(|line| line.split(['[', ' ', ',', ']', '=']))
         .filter_map(|word| word.strip_prefix("--"))
         .map(|flag| flag.replace('-', "_"))
         .collect();
-    assert!(flags.contains("pairs"), "not understood: {flags:?}");
+    assert!(flags.contains("pairs") && flags.contains("expect"), "not understood: {flags:?}");
     for flag in flags {
         let is_field = |(_, text): &(PathBuf, String)| text.contains(&format!("    {flag}: "));
         assert!(sources.iter().any(is_field), "carillon-loadtest has no --{flag}");

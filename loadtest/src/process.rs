@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Linux counts processor time for others in hundredths of a second, whatever its own clock.
 const TICK_MICROS: u64 = 10_000;
@@ -23,24 +23,16 @@ impl Used {
         if pids.is_empty() {
             return Self(Vec::new());
         }
-        let read = |pid: u32| parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let all = entries.filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, read(pid)?))
+            Some((pid, stat(pid)?))
         });
         Self(with_children(pids, &all.collect()))
     }
 
-    /// What was used since `before`, divided by what was done with it.
-    pub fn since(&self, before: &Self, messages: u64, deliveries: u64) -> Vec<Cost> {
-        let per = |micros: u64, count: u64| (count > 0).then(|| micros as f64 / count as f64);
-        let cost = |process: String, micros| Cost {
-            process,
-            cpu_seconds: micros as f64 / 1e6,
-            micros_per_message: per(micros, messages),
-            micros_per_delivery: per(micros, deliveries),
-        };
+    /// What was used since `before`.
+    pub fn since(&self, before: &Self) -> Vec<Cost> {
         let mut all = 0;
         let mut costs: Vec<_> = self
             .0
@@ -49,18 +41,18 @@ impl Used {
                 let start = before.0.iter().find(|(other, ..)| other == pid)?.2;
                 let micros = micros.saturating_sub(start);
                 all += micros;
-                Some(cost(format!("{name} ({pid})"), micros))
+                Some(Cost::of(format!("{name} ({pid})"), micros))
             })
             .collect();
         if costs.len() > 1 {
-            costs.push(cost("all".to_owned(), all));
+            costs.push(Cost::of("all".to_owned(), all));
         }
         costs
     }
 }
 
 /// Processor time of one process while it was measured.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Which one.
     pub process: String,
@@ -74,6 +66,20 @@ pub struct Cost {
     pub micros_per_delivery: Option<f64>,
 }
 
+impl Cost {
+    /// So much, not yet divided.
+    pub fn of(process: String, micros: u64) -> Self {
+        let cpu_seconds = micros as f64 / 1e6;
+        Self { process, cpu_seconds, micros_per_message: None, micros_per_delivery: None }
+    }
+
+    /// Divides it by what was done with it.
+    pub fn divide(&mut self, messages: u64, deliveries: u64) {
+        let per = |count: u64| (count > 0).then(|| self.cpu_seconds * 1e6 / count as f64);
+        (self.micros_per_message, self.micros_per_delivery) = (per(messages), per(deliveries));
+    }
+}
+
 /// One process at one moment.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
@@ -81,6 +87,20 @@ struct Stat {
     parent: u32,
     /// Its own, and that of children that have ended and that it has waited for.
     micros: u64,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Name, and processor time in microseconds, of a process that is there.
+pub fn processor(pid: u32) -> Option<(String, u64)> {
+    stat(pid).map(|stat| (stat.name, stat.micros))
+}
+
+/// Resident memory in bytes of a process that is there.
+pub fn resident(pid: u32) -> Option<u64> {
+    parse_resident(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 /// Name, parent, and user and system time, from `/proc/PID/stat`.
@@ -184,7 +204,8 @@ mod tests {
         let used = |of: &[(u32, u64)]| {
             Used(of.iter().map(|(pid, micros)| (*pid, "x".to_owned(), *micros)).collect())
         };
-        let costs = used(&[(1, 500), (2, 900), (4, 9)]).since(&used(&[(1, 300), (2, 500), (3, 1)]), 10, 100);
+        let mut costs = used(&[(1, 500), (2, 900), (4, 9)]).since(&used(&[(1, 300), (2, 500), (3, 1)]));
+        costs.iter_mut().for_each(|cost| cost.divide(10, 100));
         let shown: Vec<_> = costs
             .iter()
             .map(|cost| (&*cost.process, cost.micros_per_message, cost.micros_per_delivery))
@@ -197,6 +218,8 @@ mod tests {
                 ("all", Some(60.0), Some(6.0))
             ]
         );
-        assert_eq!(used(&[(1, 5)]).since(&used(&[(1, 0)]), 0, 0)[0].micros_per_message, None);
+        let mut idle = used(&[(1, 5)]).since(&used(&[(1, 0)]));
+        idle[0].divide(0, 0);
+        assert_eq!(idle[0].micros_per_message, None);
     }
 }

@@ -2,16 +2,23 @@
 //! public REST interface.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jsonwebtoken::{EncodingKey, Header};
+use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::plan::Plan;
 
 /// Rooms created at once: each waits for a flush, and one flush serves many.
-const CREATE_AT_ONCE: usize = 16;
+pub const CREATE_AT_ONCE: usize = 16;
+
+/// How often a server may say that it is busy before there is a room, and how
+/// long it is left alone.
+const ATTEMPTS: usize = 10;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A room to talk in, and who is in it.
 pub struct Room {
@@ -37,31 +44,60 @@ pub fn token(plan: &Plan, user: &str) -> anyhow::Result<String> {
 /// What this run's users' ids begin with: other than in any other run, of this
 /// process or another.
 pub fn prefix(plan: &Plan) -> String {
-    let run = RandomState::new().hash_one(std::process::id()) & 0xff_ffff_ffff;
-    format!("{}-{run:010x}", plan.user_prefix)
+    format!("{}-{}", plan.user_prefix, run())
+}
+
+/// A name for a run that no other has.
+pub fn run() -> String {
+    format!("{:010x}", RandomState::new().hash_one(std::process::id()) & 0xff_ffff_ffff)
+}
+
+/// The users of a room; the first ones send.
+pub fn members(prefix: &str, room: usize, size: usize) -> Vec<String> {
+    (0..size).map(|member| format!("{prefix}-{room}-{member}")).collect()
 }
 
 /// Creates rooms of so many new users, in this order.
 pub async fn create(plan: &Plan, sizes: &[usize], direct: bool) -> anyhow::Result<Vec<Room>> {
-    let (http, prefix) = (&reqwest::Client::new(), &prefix(plan));
+    create_as(plan, &prefix(plan), sizes, direct).await
+}
+
+/// Creates rooms of so many users whose ids begin like this, in this order.
+pub async fn create_as(
+    plan: &Plan,
+    prefix: &str,
+    sizes: &[usize],
+    direct: bool,
+) -> anyhow::Result<Vec<Room>> {
+    let http = &reqwest::Client::new();
     stream::iter(sizes.iter().enumerate())
         .map(|(number, size)| async move {
-            let members: Vec<_> = (0..*size).map(|member| format!("{prefix}-{number}-{member}")).collect();
-            let body = if direct {
-                json!({ "kind": "direct", "user": members[1] })
-            } else {
-                json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
-            };
-            let target = &plan.targets[number % plan.targets.len()];
-            let body = post(http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
-                .await
-                .with_context(|| format!("creating a room at {target}"))?;
-            let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
-            anyhow::Ok(Room { id: room.id, members })
+            create_one(plan, http, number, members(prefix, number, *size), direct).await
         })
         .buffered(CREATE_AT_ONCE)
         .try_collect()
         .await
+}
+
+/// Creates the room of this number; its first member does it.
+pub async fn create_one(
+    plan: &Plan,
+    http: &reqwest::Client,
+    number: usize,
+    members: Vec<String>,
+    direct: bool,
+) -> anyhow::Result<Room> {
+    let body = if direct {
+        json!({ "kind": "direct", "user": members[1] })
+    } else {
+        json!({ "kind": "group", "name": format!("Load {number}"), "members": members[1..] })
+    };
+    let target = &plan.targets[number % plan.targets.len()];
+    let body = post(http, &format!("{target}/v1/rooms"), &token(plan, &members[0])?, &body)
+        .await
+        .with_context(|| format!("creating a room at {target}"))?;
+    let room: proto::v1::Details = serde_json::from_str(&body).context("the created room")?;
+    Ok(Room { id: room.id, members })
 }
 
 /// Posts a JSON body in a user's name; the answer's body.
@@ -71,11 +107,19 @@ pub async fn post(
     token: &str,
     body: &serde_json::Value,
 ) -> anyhow::Result<String> {
-    let request = http.post(url).bearer_auth(token).header("content-type", "application/json");
-    let answer = request.body(body.to_string()).send().await?;
-    let (status, body) = (answer.status(), answer.text().await?);
-    ensure!(status.is_success(), "{status}: {body}");
-    Ok(body)
+    let mut attempt = 0;
+    loop {
+        let request = http.post(url).bearer_auth(token).header("content-type", "application/json");
+        let answer = request.body(body.to_string()).send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        if status.is_success() {
+            return Ok(body);
+        }
+        // It says itself that it is busy.
+        ensure!(status == StatusCode::SERVICE_UNAVAILABLE && attempt < ATTEMPTS, "{status}: {body}");
+        tokio::time::sleep(PAUSE).await;
+        attempt += 1;
+    }
 }
 
 /// The texts of a room's messages in the store, in order.

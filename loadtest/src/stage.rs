@@ -1,6 +1,7 @@
 //! Where a run stands: phases that all its processes begin together, its end
 //! before time, and what it shows meanwhile.
 
+use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock;
+use crate::timeline::{Live, Second};
 
 /// What all processes of a run have done before any goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ use crate::clock;
 pub enum Point {
     /// Users and rooms are made; nobody is connected.
     Gathered,
+    /// The servers' memory was looked at; still nobody is connected.
+    Weighed,
     /// All are connected.
     Ready,
     /// All have lost their connections, and something was said meanwhile.
@@ -29,6 +33,7 @@ impl Point {
     pub fn before(self) -> &'static str {
         match self {
             Self::Gathered => "making users and rooms",
+            Self::Weighed => "looking at the servers' memory",
             Self::Ready => "connecting",
             Self::Away => "losing connections",
             Self::Drained => "measuring",
@@ -59,17 +64,19 @@ impl std::ops::Add for Progress {
     }
 }
 
-impl Progress {
-    /// Shows it.
-    pub fn print(self) {
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { connected, answered, delivered } = self;
-        eprintln!("{connected} connected, {answered} answered, {delivered} delivered");
+        write!(f, "{connected} connected, {answered} answered, {delivered} delivered")
     }
 }
 
 /// What a worker tells about itself while it runs.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Told {
+    /// It has made the rooms that all workers share, with these ids.
+    Made(Vec<String>),
     /// It has done what comes before this.
     Reached(Point),
     /// What it has done so far.
@@ -82,6 +89,8 @@ pub struct Others {
     pub tell: mpsc::Sender<Told>,
     /// The last point that all have reached.
     pub reached: watch::Receiver<Option<Point>>,
+    /// Ids of the rooms that all workers share, once they are made.
+    pub made: watch::Receiver<Vec<String>>,
 }
 
 /// Where a run stands.
@@ -89,13 +98,14 @@ pub struct Others {
 pub struct Stage {
     stop: watch::Receiver<bool>,
     others: Option<Rc<Others>>,
+    live: Rc<Live>,
 }
 
 impl Stage {
     /// Of a run that ends before time when `stop` says so, and that waits for
     /// these other processes.
     pub fn new(stop: watch::Receiver<bool>, others: Option<Others>) -> Self {
-        Self { stop, others: others.map(Rc::new) }
+        Self { stop, others: others.map(Rc::new), live: Rc::new(Live::new()) }
     }
 
     /// Waits until all processes have come this far.
@@ -106,6 +116,20 @@ impl Stage {
         let mut reached = others.reached.clone();
         reached.wait_for(|reached| *reached >= Some(point)).await.context(gone)?;
         Ok(())
+    }
+
+    /// Tells the other workers the ids of the rooms that all share.
+    pub async fn hand_out(&self, rooms: Vec<String>) -> anyhow::Result<()> {
+        let others = self.others.as_ref().context("there are no others")?;
+        others.tell.send(Told::Made(rooms)).await.ok().context("the coordinator is gone")
+    }
+
+    /// Waits for the ids of the rooms that all share.
+    pub async fn handed_out(&self) -> anyhow::Result<Vec<String>> {
+        let others = self.others.as_ref().context("there are no others")?;
+        let mut made = others.made.clone();
+        let rooms = made.wait_for(|rooms| !rooms.is_empty()).await.context("the coordinator is gone")?;
+        Ok(rooms.clone())
     }
 
     /// Whether the run is to end before time.
@@ -137,10 +161,18 @@ impl Stage {
         }
     }
 
-    /// Shows what was done so far.
-    pub fn progress(&self, progress: Progress) {
+    /// Where it is counted what happens, second by second.
+    pub fn live(&self) -> &Rc<Live> {
+        &self.live
+    }
+
+    /// Shows the last second, and what was done so far.
+    pub fn show(&self, second: &Second, progress: Progress) {
         match &self.others {
-            None => progress.print(),
+            None => {
+                let (phase, gone, length) = self.live.phase();
+                self.live.console().show(phase, gone, length, second);
+            }
             // Too many on their way: the next one says it better.
             Some(others) => _ = others.tell.try_send(Told::Progress(progress)),
         }
@@ -157,8 +189,9 @@ mod tests {
     async fn nobody_goes_on_before_all_have_come() {
         let (tell, mut told) = mpsc::channel(4);
         let (all, reached) = watch::channel(None);
+        let (made_by, made) = watch::channel(Vec::new());
         let (_stop, stop) = watch::channel(false);
-        let stage = Stage::new(stop, Some(Others { tell, reached }));
+        let stage = Stage::new(stop, Some(Others { tell, reached, made }));
         let meeting = stage.meet(Point::Ready);
         tokio::pin!(meeting);
         for before in [None, Some(Point::Gathered)] {
@@ -168,6 +201,10 @@ mod tests {
         assert!(matches!(told.recv().await, Some(Told::Reached(Point::Ready))));
         all.send_replace(Some(Point::Ready));
         meeting.await.unwrap();
+        stage.hand_out(vec!["a".to_owned()]).await.unwrap();
+        assert!(matches!(told.recv().await, Some(Told::Made(rooms)) if rooms == ["a"]));
+        made_by.send_replace(vec!["b".to_owned()]);
+        assert_eq!(stage.handed_out().await.unwrap(), ["b"]);
         drop(all);
         assert!(stage.meet(Point::Drained).await.is_err(), "nobody else is there");
     }

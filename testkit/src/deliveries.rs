@@ -124,8 +124,8 @@ impl Speech for Gateway {
         let mut altered = message.to_vec();
         let byte = &mut altered[header + start + place];
         *byte = match *byte {
-            b'0'..b'9' => *byte + 1,
             b'9' => b'0',
+            b'0'..=b'8' => *byte + 1,
             b'x' => b'y',
             _ => b'x',
         };

@@ -12,7 +12,6 @@ pub mod crowd;
 pub mod deliveries;
 pub mod hints;
 pub mod npm;
-pub mod plot;
 pub mod ports;
 pub mod process;
 pub mod proxy;

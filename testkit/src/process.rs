@@ -310,12 +310,23 @@ fn watchdog(line: &str) {
 /// A folder under `/tmp` that other users may pass through (PostgreSQL refuses
 /// to run as root), removed on drop or by the watchdog.
 pub fn temp_dir() -> anyhow::Result<tempfile::TempDir> {
+    temp_dir_in("/tmp")
+}
+
+/// The same in memory, where there is such a folder: for tests to which a busy
+/// disk, whose flushes take seconds, is no part of what they test.
+pub fn temp_dir_in_memory() -> anyhow::Result<tempfile::TempDir> {
+    let memory = "/dev/shm";
+    temp_dir_in(if Path::new(memory).is_dir() { memory } else { "/tmp" })
+}
+
+fn temp_dir_in(parent: &str) -> anyhow::Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt;
 
     let dir = tempfile::Builder::new()
         .prefix("carillon-")
         .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir_in("/tmp")
+        .tempdir_in(parent)
         .context("make a temporary folder")?;
     watchdog(&format!("dir {}", dir.path().display()));
     Ok(dir)

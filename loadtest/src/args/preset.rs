@@ -19,6 +19,7 @@ impl Settings {
         self.warmup.get_or_insert(seconds(2));
         self.duration.get_or_insert(seconds(10));
         match scenario {
+            Scenario::Chat | Scenario::MixedFaults => self.fill_chat(),
             Scenario::Connect | Scenario::Storm => {
                 self.connections.get_or_insert(1000);
                 self.members.get_or_insert(100);
@@ -45,5 +46,24 @@ impl Settings {
         }
         self.drain.get_or_insert(seconds(15));
         self
+    }
+
+    fn fill_chat(&mut self) {
+        self.users.get_or_insert(200);
+        self.devices.get_or_insert(3);
+        self.rooms.get_or_insert(40);
+        self.rooms_per_user.get_or_insert(5);
+        self.zipf.get_or_insert(1.0);
+        self.seed.get_or_insert(1);
+        self.rate.get_or_insert(50);
+        self.typing.get_or_insert(0.3);
+        self.reads.get_or_insert(0.5);
+        self.presence.get_or_insert(0.1);
+        self.history.get_or_insert(0.05);
+        self.edits.get_or_insert(0.05);
+        self.life.get_or_insert(seconds(60));
+        self.away.get_or_insert(Time(Duration::from_secs(2)));
+        self.ramp.get_or_insert(seconds(0));
+        self.drain.get_or_insert(seconds(30));
     }
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::crowd::Crowd;
 use crate::clock;
+use crate::part::{Connect, Counted, Part};
 use crate::plan::{self, Plan};
 use crate::process::{self, Used};
-use crate::report::{Connect, Outcome, Report};
 use crate::stage::Point;
+use crate::timeline::{self, Phase};
 
 /// All are connected by then.
 const CONNECTED: Duration = Duration::from_secs(300);
@@ -15,26 +16,31 @@ const CONNECTED: Duration = Duration::from_secs(300);
 const QUIET: Duration = Duration::from_secs(5);
 
 /// Runs the scenario.
-pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
+pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Part> {
     let stage = &plan.stage;
     let mut crowd = stage.prepare(Crowd::gather(plan, of, Duration::ZERO)).await?;
     stage.meet(Point::Gathered).await?;
     let memory_before = process::memory(&plan.metrics, &plan.pids).await?;
-    let (start, used_before) = (clock::now(), Used::now(&plan.pids));
+    stage.meet(Point::Weighed).await?;
+    let (start, before) = (clock::now(), Used::now(&plan.pids));
     crowd.connect(CONNECTED).await?;
-    let used = Used::now(&plan.pids).since(&used_before, 0, 0);
     let seconds = (crowd.board().last_event - start) as f64 / 1e6;
     let connections = crowd.connections;
     stage.meet(Point::Ready).await?;
-    eprintln!("idle for {:?} after {:?}", plan.duration, plan.warmup);
+    // Only now are those of all processes connected.
+    let connect_costs = Used::now(&plan.pids).since(&before);
+    timeline::say(format_args!("idle for {:?} after {:?}", plan.duration, plan.warmup));
+    stage.live().begin(Phase::WarmUp, Some(plan.warmup));
     stage.sleep_until(clock::now() + plan.warmup.as_micros() as u64).await;
     let memory_after = process::memory(&plan.metrics, &plan.pids).await?;
     let before = Used::now(&plan.pids);
     let idle = clock::now();
+    stage.live().begin(Phase::Measuring, Some(plan.duration));
     stage.sleep_until(idle + plan.duration.as_micros() as u64).await;
-    let costs = Used::now(&plan.pids).since(&before, 0, 0);
+    let costs = Used::now(&plan.pids).since(&before);
     let idle_seconds = (clock::now() - idle) as f64 / 1e6;
-    eprintln!("saying something in each room");
+    timeline::say("saying something in each room");
+    stage.live().begin(Phase::Drain, None);
     crowd.say(1).await?;
     crowd.until_heard(QUIET, plan.drain).await;
     stage.meet(Point::Drained).await?;
@@ -54,22 +60,13 @@ pub async fn run(plan: &Plan, of: &plan::Crowd) -> anyhow::Result<Report> {
             connections,
             members: of.members,
             seconds,
-            per_second: connections as f64 / seconds,
-            authenticated_ms: (&board.authenticated).into(),
-            joined_ms: (&board.joined).into(),
+            authenticated: std::mem::take(&mut board.authenticated),
+            joined: std::mem::take(&mut board.joined),
             memory_before,
             memory_after,
-            memory_per_connection: memory_before
-                .zip(memory_after)
-                .map(|(before, after)| (after as f64 - before as f64) / connections as f64),
-            connect_costs: used,
+            connect_costs,
             idle_seconds,
         }
     };
-    Ok(Report {
-        wire: plan.wire.to_string(),
-        result: Outcome::Connect(result),
-        costs,
-        violations: crowd.end().await,
-    })
+    Ok(Part::new(plan, Counted::Connect(result), costs, crowd.end().await?))
 }

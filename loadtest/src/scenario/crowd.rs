@@ -8,32 +8,28 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::histogram;
+use super::chance::{chance, pause};
 use super::pace::Opening;
 use crate::check::{self, Fault, Heard};
 use crate::clock;
+use crate::part::Micros;
 use crate::plan::{self, Plan};
 use crate::report::Violations;
 use crate::rooms::{self, Room};
-use crate::stage::{Progress, Stage};
+use crate::stage::Stage;
+use crate::timeline;
 use crate::wire::{self, Delivery, ENDED, Entered, Reader, Received, Visit, Wire, Writer};
 
 /// Rooms spoken to at once.
 const SPEAK_AT_ONCE: usize = 16;
 /// One attempt to connect, or to send, may take this long.
 const ATTEMPT: Duration = Duration::from_secs(30);
-/// Between attempts, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Attempts to send.
 const MAX_SENDS: u32 = 60;
-/// Between two lines about how it goes.
-const TELL: Duration = Duration::from_secs(1);
 
 /// What all of them write down.
 pub struct Board {
@@ -64,11 +60,11 @@ pub struct Board {
     /// When the last of them had.
     pub last_caught_up: u64,
     /// From an attempt's begin to being authenticated, at first.
-    pub authenticated: Histogram<u64>,
+    pub authenticated: Micros,
     /// From an attempt's begin to being in the room, at first.
-    pub joined: Histogram<u64>,
+    pub joined: Micros,
     /// From the loss, or from being let go, to being back.
-    pub back: Histogram<u64>,
+    pub back: Micros,
     /// What was wrong.
     pub violations: Violations,
 }
@@ -131,7 +127,7 @@ impl Crowd {
     /// Makes the users and rooms; nobody is connected yet.
     pub async fn gather(plan: &Plan, crowd: &plan::Crowd, spread: Duration) -> anyhow::Result<Self> {
         let sizes = crowd.sizes();
-        eprintln!("creating {} rooms", sizes.len());
+        timeline::say(format_args!("creating {} rooms", sizes.len()));
         let with_speaker: Vec<_> = sizes.iter().map(|size| size + 1).collect();
         let rooms = rooms::create(plan, &with_speaker, false).await?;
         let sign = |user: &String| rooms::token(plan, user);
@@ -154,9 +150,9 @@ impl Crowd {
             due: None,
             caught_up: 0,
             last_caught_up: 0,
-            authenticated: histogram(),
-            joined: histogram(),
-            back: histogram(),
+            authenticated: Micros::default(),
+            joined: Micros::default(),
+            back: Micros::default(),
             violations: Violations::default(),
         };
         let shared = Shared {
@@ -189,7 +185,8 @@ impl Crowd {
     /// Connects all, and waits for them; for those who are on their way, if the
     /// run is ended before time: these are all, then.
     pub async fn connect(&mut self, limit: Duration) -> anyhow::Result<()> {
-        eprintln!("connecting {} clients", self.connections);
+        timeline::say(format_args!("connecting {} clients", self.connections));
+        self.shared.stage.live().begin(timeline::Phase::Connecting, None);
         for (room, tokens) in std::mem::take(&mut self.tokens).into_iter().enumerate() {
             for (client, token) in tokens.into_iter().enumerate() {
                 let task = Client { shared: self.shared.clone(), room, client, token, lost: false };
@@ -237,18 +234,24 @@ impl Crowd {
             "key": format!("{number}-{message}"),
             "text": check::text(number, message, clock::now()),
         });
-        let targets = &self.shared.targets;
+        let (targets, live) = (&self.shared.targets, self.shared.stage.live());
         for attempt in 0.. {
-            let target = &targets[(number + attempt as usize) % targets.len()];
+            let (target, began) = (&targets[(number + attempt as usize) % targets.len()], clock::now());
             let url = format!("{target}/v1/rooms/{}/messages", room.id);
             let sent =
                 tokio::time::timeout(ATTEMPT, rooms::post(&self.http, &url, &self.speakers[number], &body));
             match sent.await.map_err(anyhow::Error::from).flatten() {
-                Ok(_) => break,
+                Ok(_) => {
+                    live.answered(clock::now() - began);
+                    break;
+                }
                 Err(error) if attempt == MAX_SENDS => {
                     return Err(error.context(format!("sending to {url}")));
                 }
-                Err(_) => tokio::time::sleep(pause(attempt, number as u64)).await,
+                Err(_) => {
+                    live.failed();
+                    tokio::time::sleep(pause(attempt, number as u64)).await;
+                }
             }
         }
         Ok(())
@@ -269,15 +272,9 @@ impl Crowd {
     /// Waits until the board shows what is waited for; false: it took too long.
     pub async fn until(&self, limit: Duration, shows: impl Fn(&Board) -> bool) -> bool {
         let begun = clock::now();
-        let mut told = begun;
         while !shows(&self.board()) {
-            let now = clock::now();
-            if now > begun + limit.as_micros() as u64 {
+            if clock::now() > begun + limit.as_micros() as u64 {
                 return false;
-            }
-            if now > told + TELL.as_micros() as u64 {
-                told = now;
-                self.shared.stage.progress(self.progress());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -296,31 +293,15 @@ impl Crowd {
         self.board().missed(sent) == 0
     }
 
-    fn progress(&self) -> Progress {
-        let board = self.board();
-        Progress {
-            connected: board.connected as u64,
-            answered: self.sent * self.shared.rooms.len() as u64,
-            delivered: board.heard.iter().flatten().map(|heard| heard.count).sum(),
-        }
-    }
-
     /// How many deliveries are due of what was said.
     pub fn due(&self) -> u64 {
         self.sent * self.connections as u64
     }
 
     /// Ends all clients; what they had written down that was wrong.
-    pub async fn end(mut self) -> Violations {
-        self.clients.abort_all();
-        while let Some(ended) = self.clients.join_next().await {
-            if let Err(error) = ended
-                && error.is_panic()
-            {
-                std::panic::resume_unwind(error.into_panic());
-            }
-        }
-        std::mem::take(&mut self.board().violations)
+    pub async fn end(mut self) -> anyhow::Result<Violations> {
+        super::stop(std::mem::take(&mut self.clients)).await?;
+        Ok(std::mem::take(&mut self.board().violations))
     }
 }
 
@@ -361,6 +342,7 @@ impl Client {
             self.lost = true;
             let mut board = self.shared.board.borrow_mut();
             board.lose();
+            self.shared.stage.live().lost();
             match ended {
                 None => {
                     if let Some(writer) = writer
@@ -372,7 +354,8 @@ impl Client {
                 Some(error) => {
                     board.closed += 1;
                     if board.closed == 1 {
-                        eprintln!("the first connection was closed: {error:#}");
+                        timeline::say(format_args!("the first connection was closed: {error:#}"));
+                        self.shared.stage.live().mark("the first connection was closed");
                     }
                 }
             }
@@ -422,10 +405,12 @@ impl Client {
                     board.last_event = now;
                     if self.lost {
                         board.last_back = now;
-                        board.back.saturating_record(now.saturating_sub(from));
+                        board.back.record(now.saturating_sub(from));
+                        shared.stage.live().returned(now.saturating_sub(began));
                     } else {
-                        board.authenticated.saturating_record(entered.authenticated.saturating_sub(began));
-                        board.joined.saturating_record(now.saturating_sub(began));
+                        board.authenticated.record(entered.authenticated.saturating_sub(began));
+                        board.joined.record(now.saturating_sub(began));
+                        shared.stage.live().connected(now.saturating_sub(began));
                         board.coming -= 1;
                         board.there[self.room][self.client] = true;
                     }
@@ -435,8 +420,9 @@ impl Client {
                     {
                         let mut board = shared.board.borrow_mut();
                         board.failed_attempts += 1;
+                        shared.stage.live().failed();
                         if board.failed_attempts == 1 {
-                            eprintln!("the first attempt failed: {error:#}");
+                            timeline::say(format_args!("the first attempt failed: {error:#}"));
                         }
                     }
                     tokio::time::sleep(pause(attempt, seed)).await;
@@ -485,12 +471,13 @@ impl Client {
     }
 
     fn hear(&self, delivery: &Delivery, board: &mut Board) {
-        let Some((sender, number, _)) = check::parse(&delivery.text) else {
+        let Some((sender, number, at)) = check::parse(&delivery.text) else {
             let (room, client) = (self.room, self.client);
             let why = format!("room {room}, client {client}: a text that nobody sent: {}", delivery.text);
             return board.violations.push(why);
         };
         board.last_event = clock::now();
+        self.shared.stage.live().delivered(Some(board.last_event.saturating_sub(at)));
         match board.heard[self.room][self.client].take(delivery.seq, sender, number) {
             // Counted in the end.
             Ok(()) | Err(Fault::Gap(..)) => {}
@@ -506,41 +493,5 @@ impl Client {
             board.caught_up += 1;
             board.last_caught_up = clock::now();
         }
-    }
-}
-
-/// How long to wait after so many failed attempts; different for everyone.
-fn pause(attempt: u32, seed: u64) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-    longest.mul_f64(0.5 + 0.5 * chance(seed.wrapping_add(u64::from(attempt) << 56)))
-}
-
-/// A number from 0 to 1, always the same one for a seed: SplitMix64.
-fn chance(seed: u64) -> f64 {
-    let mut mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ mixed >> 31) as f64 / u64::MAX as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chances_are_spread_evenly() {
-        let chances: Vec<_> = (0..10_000).map(chance).collect();
-        let mean = chances.iter().sum::<f64>() / chances.len() as f64;
-        assert!((0.48..0.52).contains(&mean), "{mean}");
-        assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)));
-    }
-
-    #[test]
-    fn pauses_grow_and_have_an_end() {
-        for attempt in 0..100 {
-            let pause = pause(attempt, 7);
-            assert!((FIRST_PAUSE / 2..=LONGEST_PAUSE).contains(&pause), "{attempt}: {pause:?}");
-        }
-        assert!(pause(20, 1) > pause(0, 1));
     }
 }

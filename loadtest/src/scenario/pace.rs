@@ -63,17 +63,22 @@ impl Pace {
     /// to be sent from `until` on; `None`: not before something is answered, or
     /// never.
     pub fn next(&self, on_the_way: usize, now: u64, until: u64) -> Option<u64> {
+        let may = self.rate > 0 || on_the_way < self.window;
+        (may && !self.is_over(now, until)).then(|| self.at(now))
+    }
+
+    /// Whether nothing more is to be sent, whatever is answered.
+    pub fn is_over(&self, now: u64, until: u64) -> bool {
+        self.at(now) >= until
+    }
+
+    fn at(&self, now: u64) -> u64 {
         let (senders, sender) = (self.senders as u64, self.sender as u64);
-        let at = if self.rate > 0 {
+        if self.rate > 0 {
             // Open loop: on time, whatever became of the others.
-            self.start + due(self.sent * senders + sender, self.rate, self.ramp)
-        } else if on_the_way < self.window {
-            let begin = self.start + self.ramp.as_micros() as u64 * sender / senders.max(1);
-            begin.max(now)
-        } else {
-            return None;
-        };
-        (at < until).then_some(at)
+            return self.start + due(self.sent * senders + sender, self.rate, self.ramp);
+        }
+        now.max(self.start + self.ramp.as_micros() as u64 * sender / senders.max(1))
     }
 }
 
@@ -88,6 +93,7 @@ mod tests {
     fn senders_take_turns_on_time_whatever_is_answered() {
         assert_eq!(PACE.next(99, 0, 1_000_000), Some(5 + 700_000));
         assert_eq!(Pace { sent: 5, ..PACE }.next(0, 0, 1_000_000), None);
+        assert!(Pace { sent: 5, ..PACE }.is_over(0, 1_000_000));
     }
 
     #[test]
@@ -95,6 +101,7 @@ mod tests {
         let pace = Pace { rate: 0, window: 2, start: 0, ..PACE };
         assert_eq!(pace.next(1, 50, 100), Some(50));
         assert_eq!(pace.next(2, 50, 100), None);
+        assert!(!pace.is_over(50, 100) && pace.is_over(100, 100));
         assert_eq!(pace.next(0, 100, 100), None);
     }
 

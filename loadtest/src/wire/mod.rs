@@ -9,6 +9,7 @@ use proto::v1::{ClientFrame, Join, Send, ServerFrame, change, client_frame::Requ
 
 use crate::clock;
 
+pub mod line;
 mod packet;
 mod websocket;
 mod words;
@@ -74,7 +75,7 @@ pub enum Received {
 }
 
 /// Whose ping it is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Ping {
     /// The WebSocket's.
     Socket,
@@ -265,12 +266,16 @@ impl Reader {
                 }
                 Received::Message(Delivery { seq: None, text: message.text.into_owned() })
             }
-            Packet::Answer(number, result) => Received::Answer(number, result),
+            Packet::Answer(number, result) => {
+                Received::Answer(number, result.map(drop).map_err(|why| why.to_string()))
+            }
             Packet::Error(why) => Received::Error(why),
             Packet::Ping => Received::Ping(Ping::Engine),
             Packet::Ended => Received::Closed(ENDED, "the session was ended".to_owned()),
             Packet::Refused(why) => bail!("refused: {why}"),
-            Packet::Open | Packet::Connected | Packet::Other => Received::Other,
+            Packet::Open | Packet::Connected | Packet::Edited(..) | Packet::Typing | Packet::Other => {
+                Received::Other
+            }
         })
     }
 
@@ -295,7 +300,7 @@ impl Writer {
                 self.frame(encoding, &frame).await
             }
             Wire::SocketIo => {
-                let send = words::Send { room, text: &text, kind: "TEXT" };
+                let send = words::Send { room, text: &text, kind: "TEXT", key: None };
                 self.sink.text(packet::send(number, &send)?.as_bytes()).await
             }
         }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use anyhow::{Context as _, bail};
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use super::words::{self, Auth, Message, Send};
 
@@ -25,10 +25,15 @@ pub enum Packet<'a> {
     Ended,
     /// A message, and where it stands in its room if the server says so.
     Message(Message<'a>, Option<Cow<'a, str>>),
+    /// A message that was edited, and where that stands in its room.
+    Edited(Message<'a>, Option<Cow<'a, str>>),
+    /// Somebody types.
+    Typing,
     /// Something was refused.
     Error(String),
-    /// The request of this number was done, or why not.
-    Answer(u64, Result<(), String>),
+    /// The request of this number was done, and the id of the message that it
+    /// was about; or why it was not.
+    Answer(u64, Result<Cow<'a, str>, serde_json::Value>),
     /// Nothing that matters here.
     Other,
 }
@@ -52,6 +57,8 @@ pub fn read(text: &str) -> anyhow::Result<Packet<'_>> {
                     serde_json::from_str(arguments).with_context(|| format!("the event {event}"))?;
                 match said {
                     Said::Message(message) => Packet::Message(message, position),
+                    Said::Edited(message) => Packet::Edited(message, position),
+                    Said::Typing => Packet::Typing,
                     Said::Error(payload) => Packet::Error(payload.to_string()),
                     Said::Other => Packet::Other,
                 }
@@ -60,9 +67,9 @@ pub fn read(text: &str) -> anyhow::Result<Packet<'_>> {
                 let (Some(id), arguments) = number(answer) else {
                     bail!("an acknowledgement without a number: {answer}")
                 };
-                let (ack,): (words::Ack,) = serde_json::from_str(arguments)
+                let (ack,): (words::Ack<'_>,) = serde_json::from_str(arguments)
                     .with_context(|| format!("the acknowledgement {arguments}"))?;
-                Packet::Answer(id, if ack.ok { Ok(()) } else { Err(ack.error.to_string()) })
+                Packet::Answer(id, if ack.ok { Ok(ack.message) } else { Err(ack.error) })
             }
             (Some('4'), why) => Packet::Refused(why),
             _ => bail!("a packet of no known type: {text}"),
@@ -83,13 +90,20 @@ pub fn connect(auth: &Auth<'_>) -> anyhow::Result<String> {
     Ok(format!("40{}", serde_json::to_string(auth)?))
 }
 
-/// An event that asks for an acknowledgement with this number.
+/// The event that sends; it asks for an acknowledgement with this number.
 pub fn send(id: u64, send: &Send<'_>) -> anyhow::Result<String> {
-    Ok(format!("42{id}{}", serde_json::to_string(&(words::SEND, send))?))
+    emit(id, words::SEND, send)
+}
+
+/// An event that asks for an acknowledgement with this number.
+pub fn emit(id: u64, event: &str, payload: &impl Serialize) -> anyhow::Result<String> {
+    Ok(format!("42{id}{}", serde_json::to_string(&(event, payload))?))
 }
 
 enum Said<'a> {
     Message(Message<'a>),
+    Edited(Message<'a>),
+    Typing,
     Error(serde_json::Value),
     Other,
 }
@@ -118,10 +132,12 @@ impl<'de> Deserialize<'de> for Event<'de> {
                 let Text(name) = seq.next_element()?.ok_or_else(missing)?;
                 let said = match &*name {
                     words::MESSAGE => Said::Message(seq.next_element()?.ok_or_else(missing)?),
+                    words::EDITED => Said::Edited(seq.next_element()?.ok_or_else(missing)?),
+                    words::TYPING => Said::Typing,
                     words::ERROR => Said::Error(seq.next_element()?.unwrap_or_default()),
                     _ => Said::Other,
                 };
-                if matches!(said, Said::Message(_)) {
+                if matches!(said, Said::Message(_) | Said::Edited(_)) {
                     let position = seq.next_element()?.map(|Text(position)| position);
                     while seq.next_element::<IgnoredAny>()?.is_some() {}
                     return Ok(Event { said, position });
@@ -165,10 +181,16 @@ mod tests {
             ),
             (r#"427["user_online",{"userId":"a"},"x"]"#, Packet::Other),
             (r#"42["error",{"error":"no"}]"#, Packet::Error(r#"{"error":"no"}"#.to_owned())),
-            (r#"4312[{"ok":true,"messageId":"m"}]"#, Packet::Answer(12, Ok(()))),
+            (
+                r#"42["message_edited",{"content":"c","chatId":"r"},"r|6-0b"]"#,
+                Packet::Edited(message("r", "c"), Some("r|6-0b".into())),
+            ),
+            (r#"42["user_typing",{"chatId":"r","userId":"a"}]"#, Packet::Typing),
+            (r#"4312[{"ok":true,"messageId":"m"}]"#, Packet::Answer(12, Ok("m".into()))),
+            (r#"4313[{"ok":true}]"#, Packet::Answer(13, Ok("".into()))),
             (
                 r#"430[{"ok":false,"error":{"code":"not_member"}}]"#,
-                Packet::Answer(0, Err(r#"{"code":"not_member"}"#.to_owned())),
+                Packet::Answer(0, Err(serde_json::json!({ "code": "not_member" }))),
             ),
         ] {
             assert_eq!(read(text).unwrap(), expected, "{text}");
@@ -188,7 +210,7 @@ mod tests {
         assert_eq!(connect(&auth).unwrap(), r#"40{"token":"t"}"#);
         let auth = Auth { token: "t", positions: &["r|5-0a"] };
         assert_eq!(connect(&auth).unwrap(), r#"40{"token":"t","positions":["r|5-0a"]}"#);
-        let hi = Send { room: "r", text: "hi", kind: "TEXT" };
+        let hi = Send { room: "r", text: "hi", kind: "TEXT", key: None };
         assert_eq!(
             send(3, &hi).unwrap(),
             r#"423["send_message",{"chatId":"r","content":"hi","type":"TEXT"}]"#

@@ -9,6 +9,24 @@ use serde::{Deserialize, Serialize};
 pub const SEND: &str = "send_message";
 /// What the server emits to a room for a new message.
 pub const MESSAGE: &str = "message_received";
+/// What the server emits to a room for an edited message.
+pub const EDITED: &str = "message_edited";
+/// What the server emits to a room when somebody types.
+pub const TYPING: &str = "user_typing";
+/// What a client emits to edit.
+pub const EDIT: &str = "edit_message";
+/// What a client emits when its user types.
+pub const TYPE: &str = "typing_start";
+/// What a client emits when its user has read all of a room.
+pub const READ: &str = "mark_as_read";
+/// What a client emits to know who of a room is online.
+pub const ONLINE: &str = "get_online_users";
+/// What a client emits to show a status.
+pub const STATUS: &str = "presence_update";
+/// Where a page of a room's history is: this, the room's id, [`PAGE`].
+pub const ROOMS: &str = "/api/v1/chat/sessions/";
+/// The end of a history's path.
+pub const PAGE: &str = "/messages";
 /// What the server emits when it refuses something.
 pub const ERROR: &str = "error";
 
@@ -21,6 +39,38 @@ pub struct Send<'a> {
     pub text: &'a str,
     #[serde(rename = "type")]
     pub kind: &'static str,
+    /// With it, a repeat is stored once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
+}
+
+/// Payload of [`EDIT`].
+#[derive(Serialize)]
+pub struct Edit<'a> {
+    #[serde(rename = "messageId")]
+    pub message: &'a str,
+    #[serde(rename = "content")]
+    pub text: &'a str,
+}
+
+/// Payload of what is about a room: [`TYPE`], [`READ`], [`ONLINE`].
+#[derive(Serialize)]
+pub struct InRoom<'a> {
+    #[serde(rename = "chatId")]
+    pub room: &'a str,
+}
+
+/// Payload of [`STATUS`].
+#[derive(Serialize)]
+pub struct Status<'a> {
+    pub status: &'a str,
+}
+
+/// What matters of a page of history.
+#[derive(Deserialize)]
+pub struct Page<'a> {
+    #[serde(borrow)]
+    pub messages: Vec<Message<'a>>,
 }
 
 /// What matters of the payload of [`MESSAGE`].
@@ -34,8 +84,11 @@ pub struct Message<'a> {
 
 /// An acknowledgement.
 #[derive(Deserialize)]
-pub struct Ack {
+pub struct Ack<'a> {
     pub ok: bool,
+    /// The message's id; empty where it is not about one.
+    #[serde(rename = "messageId", borrow, default)]
+    pub message: Cow<'a, str>,
     /// Why not.
     #[serde(default)]
     pub error: serde_json::Value,
@@ -67,7 +120,26 @@ mod tests {
         let file = std::fs::read_to_string(file).unwrap();
         let send = table(&file, &format!("client.{SEND}"));
         let message = table(&file, "shape").lines().find(|line| line.starts_with("message =")).unwrap();
+        let does = |event: &str, action: &str| {
+            let event = table(&file, &format!("client.{event}"));
+            assert!(event.contains(&format!("do = \"{action}\"")), "{action} is not in {event}");
+        };
+        does(EDIT, "edit");
+        does(TYPE, "typing");
+        does(READ, "read");
+        does(ONLINE, "online");
+        does(STATUS, "presence");
+        let (edit, status) =
+            (table(&file, &format!("client.{EDIT}")), table(&file, &format!("client.{STATUS}")));
+        assert!(file.contains(&format!("route = \"GET {ROOMS}{{id}}{PAGE}\"\ndo = \"history\"")));
         for (place, said) in [
+            (send, r#"key = "key""#),
+            (send, r#"messageId = "$message.id""#),
+            (edit, r#"with = { message = "messageId", text = "content" }"#),
+            (edit, r#"messageId = "$message.id""#),
+            (status, r#"status = "status""#),
+            (table(&file, "server.edited"), &format!("event = \"{EDITED}\"")),
+            (table(&file, "server.typing"), &format!("event = \"{TYPING}\"")),
             (send, r#"do = "send""#),
             (send, r#"room = "chatId""#),
             (send, r#"text = "content""#),

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use chart::{Chart, Series, Span, page};
 use clap::Parser;
 use serde_json::{Value, json};
 use testkit::client::now;
 use testkit::cluster::{ClusterOptions, binary};
 use testkit::crowd::{Account, Crowd, CrowdOptions, Return};
-use testkit::plot::{Chart, Series, Span, page};
 use testkit::rolling::{Restart, peak, restart_all, sent_away};
 use testkit::servers::PostgresOptions;
 
@@ -163,10 +163,8 @@ fn chart(cli: &Cli, restarts: &[Restart], returns: &[Return], (begin, end): (Dur
         counts.into_iter().enumerate().map(|(second, count)| (second as f64 + 0.5, count)).collect()
     };
     let series = |of: fn(&Return) -> usize, time: fn(&Return) -> Duration| {
-        let of_gateway = |gateway| Series {
-            name: format!("gateway {gateway}"),
-            points: rate(&|back| of(back) == gateway, &time),
-        };
+        let of_gateway =
+            |gateway| Series::new(format!("gateway {gateway}"), rate(&|back| of(back) == gateway, &time));
         (0..cli.gateways).map(of_gateway).collect::<Vec<_>>()
     };
     let spans: Vec<_> = restarts
@@ -183,6 +181,7 @@ fn chart(cli: &Cli, restarts: &[Restart], returns: &[Return], (begin, end): (Dur
             series: series(|back| back.from, |back| back.left),
             spans: spans.clone(),
             limits: limits.clone(),
+            ..Chart::default()
         },
         Chart {
             title: "Clients back, by the gateway that takes them".to_owned(),
@@ -190,6 +189,7 @@ fn chart(cli: &Cli, restarts: &[Restart], returns: &[Return], (begin, end): (Dur
             series: series(|back| back.to, |back| back.back),
             spans,
             limits,
+            ..Chart::default()
         },
     ];
     page(&format!("Rolling restart under {} clients", cli.clients), &charts)

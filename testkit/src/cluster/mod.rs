@@ -29,7 +29,7 @@ use proto::Encoding;
 use tempfile::TempDir;
 
 use crate::client::{Client, ConnectError, ConnectOptions};
-use crate::process::temp_dir;
+use crate::process::{temp_dir, temp_dir_in_memory};
 use crate::proxy::FaultProxy;
 use crate::rest::Rest;
 use crate::servers::{self, NatsServer, PostgresOptions, PostgresServer, RedisServer};
@@ -51,6 +51,24 @@ pub struct Binary(PathBuf);
 /// The program under test: `binary(env!("CARGO_BIN_EXE_carillon"))`.
 pub fn binary(path: impl Into<PathBuf>) -> Binary {
     Binary(path.into())
+}
+
+/// The program under test, for tests of another package: it lies beside that
+/// one's own program, `env!("CARGO_BIN_EXE_...")`, whenever the whole workspace
+/// is tested. If it is not there, it is built.
+pub fn binary_beside(program: &str) -> anyhow::Result<Binary> {
+    let carillon = Path::new(program).with_file_name("carillon");
+    if !carillon.exists() {
+        let folder = carillon.parent().and_then(Path::file_name).context("a profile's folder")?;
+        let profile = if folder == "debug" { "dev".as_ref() } else { folder };
+        let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--quiet", "--package", "carillon", "--bin", "carillon", "--profile"])
+            .arg(profile)
+            .status()
+            .context("run cargo")?;
+        ensure!(built.success(), "the server was not built: {built}");
+    }
+    Ok(Binary(carillon))
 }
 
 /// What a cluster consists of.
@@ -143,7 +161,15 @@ impl Services {
 impl Binary {
     /// Starts a standalone process. `settings`: `("CARILLON_GUESTS", "true")`.
     pub async fn standalone(&self, settings: &[(&str, &str)]) -> anyhow::Result<System> {
-        let dir = temp_dir()?;
+        self.standalone_at(temp_dir()?, settings).await
+    }
+
+    /// The same with its data in memory, where that can be: see [`temp_dir_in_memory`].
+    pub async fn standalone_in_memory(&self) -> anyhow::Result<System> {
+        self.standalone_at(temp_dir_in_memory()?, &[]).await
+    }
+
+    async fn standalone_at(&self, dir: TempDir, settings: &[(&str, &str)]) -> anyhow::Result<System> {
         let node = Node::new(&self.0, "standalone", "standalone".to_owned(), dir.path())?;
         let data = dir.path().join("data");
         node.set("CARILLON_DATA_DIR", data.to_str().context("a path in UTF-8")?);

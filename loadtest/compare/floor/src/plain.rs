@@ -35,6 +35,10 @@ impl Listener for Queue {
     async fn serve(hub: Arc<Hub<Self>>, stream: TcpStream, read: Vec<u8>) -> anyhow::Result<()> {
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
         let mut socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the least that works: it has no policy for a slow reader"
+        )]
         let (queue, mut waiting) = mpsc::unbounded_channel();
         let mut talk = Talk::new(hub, Self(queue));
         loop {

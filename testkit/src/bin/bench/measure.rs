@@ -173,11 +173,6 @@ impl Sample {
             }
         }
     }
-
-    /// Whether anything came twice, late, or not at all.
-    pub fn is_sound(&self) -> bool {
-        self.faults.values().all(|count| *count == 0)
-    }
 }
 
 /// How often what was wrong, by kind where the report says so.
@@ -197,6 +192,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Whether nothing came twice, late, or not at all.
+    fn is_sound(sample: &Sample) -> bool {
+        sample.faults.values().all(|count| *count == 0)
+    }
 
     #[test]
     fn figures_are_found_and_costs_added_up_by_part() {
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(figure(key::MESSAGE_ALL), Some(58.0));
         assert_eq!(figure(key::DELIVERY_GATEWAYS), Some(1.5));
         assert_eq!(figure(key::MEMORY), None);
-        assert!(sample.is_sound());
+        assert!(is_sound(&sample));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         let sample = Sample::of(&storm(4), &[]);
         assert_eq!((sample.figures[key::BACK], sample.figures[key::MISSED]), (1.0, 25.0));
         assert!(!sample.figures.contains_key(key::CAUGHT_UP), "some have not");
-        assert!(!sample.is_sound());
+        assert!(!is_sound(&sample));
         assert_eq!(Sample::of(&storm(10), &[]).figures[key::CAUGHT_UP], 2.0);
     }
 

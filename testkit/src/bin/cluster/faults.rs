@@ -4,12 +4,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
+use chart::Span;
 use futures_util::future::join_all;
 use proto::{CloseCode, Encoding};
 use testkit::client::{Client, ConnectError, ConnectOptions};
 use testkit::cluster::System;
 use testkit::crowd::Crowd;
-use testkit::plot::Span;
 use testkit::rolling::restart;
 use testkit::servers::PrometheusServer;
 use testkit::try_eventually;

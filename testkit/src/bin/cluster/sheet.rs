@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
+use chart::{Chart, Series, Span, page};
 use serde_json::Value;
-use testkit::plot::{Chart, Series, Span, page};
 use testkit::servers::{Found, PrometheusServer};
 
 use crate::queries::{Dashboard, filled, targets};
@@ -62,7 +62,7 @@ fn line(target: &Value, found: Found, begin: f64) -> Series {
         }
         points.push((at - begin, value));
     }
-    Series { name, points }
+    Series::new(name, points)
 }
 
 /// `{{label}}` replaced by its value.
