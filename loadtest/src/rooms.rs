@@ -123,8 +123,7 @@ pub async fn post(
 }
 
 /// The texts of a room's messages in the store, in order.
-pub async fn stored(plan: &Plan, room: &Room) -> anyhow::Result<Vec<String>> {
-    let http = reqwest::Client::new();
+pub async fn stored(http: &reqwest::Client, plan: &Plan, room: &Room) -> anyhow::Result<Vec<String>> {
     let token = token(plan, &room.members[0])?;
     let mut texts = Vec::new();
     let mut before = 0;

@@ -131,7 +131,7 @@ impl Device {
             (asked, Err(refusal)) => {
                 let mut board = world.board.borrow_mut();
                 board.actions.later += u64::from(refusal.retryable);
-                if !(world.tolerant && refusal.retryable) {
+                if !refusal.retryable {
                     board.violations.push(format!("{asked:?} was refused: {}", refusal.why));
                 }
             }
@@ -182,15 +182,14 @@ impl Device {
     fn refused(&mut self, task: Task, refusal: &Refusal) {
         let mut board = self.world.board.borrow_mut();
         board.live.failed();
-        if !(self.world.tolerant && refusal.retryable) {
-            board.violations.push(format!("{task:?} was refused: {}", refusal.why));
-        }
+        // A server that has too much to do says so: a delay, and no loss.
         if refusal.retryable {
             board.actions.later += 1;
             board.actions.said_again += 1;
             let pause = refusal.after.max(pause(0, self.next));
             return self.later.push((clock::now() + pause.as_micros() as u64, task.again()));
         }
+        board.violations.push(format!("{task:?} was refused: {}", refusal.why));
         let mut record = self.world.records[self.number].borrow_mut();
         match task {
             Task::Send { number, .. } => {
