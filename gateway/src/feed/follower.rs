@@ -10,6 +10,7 @@
 //! A pure state machine: it is told what happens and when, and says what to do.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use proto::node::FeedChanges;
@@ -114,10 +115,12 @@ impl Follower {
             if self.position.is_some_and(|position| change.seq <= position.seq) {
                 let (after, to) = self.filled;
                 if after < change.seq && change.seq <= to { late.filled += 1 } else { late.seen += 1 }
-            } else if self.ahead.contains_key(&change.seq) {
-                late.seen += 1;
-            } else if !full {
-                self.ahead.insert(change.seq, (change, now));
+            } else {
+                match self.ahead.entry(change.seq) {
+                    Entry::Occupied(_) => late.seen += 1,
+                    Entry::Vacant(place) if !full => _ = place.insert((change, now)),
+                    Entry::Vacant(_) => {}
+                }
             }
         }
         Todo { late, ..self.advance(now) }

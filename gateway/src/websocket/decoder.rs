@@ -12,7 +12,7 @@ pub const MAX_FRAGMENTS: u16 = 1024;
 ///
 /// It holds bytes only while a message is incomplete; between messages it is
 /// two words. After an error it is of no further use: close the connection with
-/// [`WsError::close_code`].
+/// the error's close code.
 #[derive(Debug)]
 pub struct Decoder {
     max_message_bytes: u32,
