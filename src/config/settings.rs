@@ -332,7 +332,7 @@ fn process() -> Vec<Setting> {
         )
         .of(SERVERS)
         .default("0s"),
-        setting("drain_spread", "TIME", "When stopping, no second sends more than this part of the clients elsewhere; takes a quarter longer")
+        setting("drain_spread", "TIME", "When stopping, no second sends away more than the clients divided by so many seconds; it takes a quarter longer")
             .of(EDGE)
             .default(time(gateway.drain_spread)),
         setting("stop_timeout", "TIME", "After drain_delay, stopping may take this long; then it is cut off")
