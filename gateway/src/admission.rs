@@ -4,7 +4,7 @@
 //! in are served meanwhile.
 
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Milliseconds after which a refused client may try again, at the earliest.
 const SOONEST: u64 = 1000;
@@ -12,18 +12,18 @@ const SOONEST: u64 = 1000;
 const LATEST: u64 = 3000;
 
 /// Lets connections in, up to a rate.
-pub struct Admission(Option<Mutex<Bucket>>);
+pub struct Admission(Option<Mutex<Window>>);
 
 impl Admission {
     /// So many at most in any one second; 0: no limit.
     pub fn new(in_a_second: u32, now: Instant) -> Self {
-        Self((in_a_second > 0).then(|| Mutex::new(Bucket::new(in_a_second, now))))
+        Self((in_a_second > 0).then(|| Mutex::new(Window::new(in_a_second, now))))
     }
 
     /// Whether one more is let in now.
     pub fn admit(&self, now: Instant) -> bool {
-        let Some(bucket) = &self.0 else { return true };
-        bucket.lock().expect("no panic while the bucket is locked").take(now)
+        let Some(window) = &self.0 else { return true };
+        window.lock().expect("no panic while the window is locked").take(now)
     }
 }
 
@@ -34,35 +34,41 @@ pub fn retry_after() -> u64 {
     SOONEST + random % (LATEST - SOONEST + 1)
 }
 
-/// The share that may come at once after a quiet moment: one in so many.
-const BURST: u32 = 10;
+/// The length of a slot, and how many a second touches at most.
+const SLOT: Duration = Duration::from_millis(50);
+const SLOTS: usize = 21;
 
-/// A token bucket. A second may have what the bucket holds, and what flows in
-/// meanwhile: a bucket of a whole second would let in twice the rate.
-struct Bucket {
-    holds: f64,
-    per_second: f64,
-    left: f64,
-    filled: Instant,
+/// How many were let in during the last second, and a slot more at most.
+///
+/// Counted rather than a token bucket: that has to hold less than a second
+/// brings, or it lets in twice the rate after a quiet moment, and so turns most
+/// of a storm away that the rate has room for.
+struct Window {
+    in_a_second: u32,
+    began: Instant,
+    /// The slot of the last look, counted from the beginning.
+    slot: u64,
+    /// Let in by slot, and in all of them.
+    let_in: [u32; SLOTS],
+    sum: u32,
 }
 
-impl Bucket {
-    /// A full one.
-    fn new(in_a_second: u32, now: Instant) -> Self {
-        let holds = (in_a_second / BURST).max(1);
-        // The last drop of a second falls when the next one has begun.
-        let per_second = in_a_second - holds + 1;
-        let (holds, per_second) = (f64::from(holds), f64::from(per_second));
-        Self { holds, per_second, left: holds, filled: now }
+impl Window {
+    fn new(in_a_second: u32, began: Instant) -> Self {
+        Self { in_a_second, began, slot: 0, let_in: [0; SLOTS], sum: 0 }
     }
 
     fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.left = (self.left + passed * self.per_second).min(self.holds);
-        self.filled = self.filled.max(now);
-        let taken = self.left >= 1.0;
+        let slot = (now.saturating_duration_since(self.began).as_millis() / SLOT.as_millis()) as u64;
+        // What was let in so long ago is forgotten. A late reading changes nothing.
+        for passed in (self.slot + 1..=slot).take(SLOTS) {
+            self.sum -= std::mem::take(&mut self.let_in[passed as usize % SLOTS]);
+        }
+        self.slot = self.slot.max(slot);
+        let taken = self.sum < self.in_a_second;
         if taken {
-            self.left -= 1.0;
+            self.let_in[self.slot as usize % SLOTS] += 1;
+            self.sum += 1;
         }
         taken
     }
@@ -70,8 +76,6 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -85,26 +89,27 @@ mod tests {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let admission = Admission::new(100, start);
-        assert_eq!(admitted(&admission, 1000, start), 10);
-        assert_eq!(admitted(&admission, 1000, at(5)), 0);
-        assert_eq!(admitted(&admission, 1000, at(50)), 4);
-        assert_eq!(admitted(&admission, 1000, at(100)), 5);
-        // What nobody took is kept, but not for long.
-        assert_eq!(admitted(&admission, 1000, at(60_000)), 10);
-        // A clock reading that comes late takes nothing away.
+        assert_eq!(admitted(&admission, 30, start), 30);
+        assert_eq!(admitted(&admission, 1000, at(70)), 70);
+        assert_eq!(admitted(&admission, 1000, at(1000)), 0);
+        assert_eq!(admitted(&admission, 1000, at(1050)), 30);
+        // A clock reading that comes late takes nothing away, and gives nothing.
         assert_eq!(admitted(&admission, 1, start), 0);
-        assert_eq!(admitted(&admission, 1000, at(60_100)), 9);
+        assert_eq!(admitted(&admission, 1000, at(1100)), 70);
+        // What nobody took is not kept.
+        assert_eq!(admitted(&admission, 1000, at(60_000)), 100);
+        assert_eq!(admitted(&admission, 1000, at(60_900)), 0);
     }
 
     #[test]
-    fn a_steady_storm_is_let_in_at_nine_tenths() {
+    fn a_steady_storm_is_let_in_at_nearly_the_rate() {
         let start = Instant::now();
-        for (rate, steady) in [(1, 1), (2, 2), (19, 19), (20, 19), (1000, 901), (20_000, 18_001)] {
+        for rate in [1, 2, 19, 1000, 20_000] {
             let admission = Admission::new(rate, start);
             let millis = (0..10_000).map(|millis| start + Duration::from_millis(millis));
             let count: usize = millis.map(|now| admitted(&admission, 50, now)).sum();
-            let expected = steady * 10;
-            assert!(count.abs_diff(expected) <= rate as usize / 5 + 1, "{rate}: {count} in 10 seconds");
+            let rate = rate as usize;
+            assert!((rate * 9..=rate * 10).contains(&count), "{rate}: {count} in 10 seconds");
         }
     }
 
