@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use chart::escaped;
 
 use crate::curves::{CURVES, Curve};
 use crate::document;
@@ -11,7 +12,7 @@ use crate::load::Scale;
 use crate::plot::{self, Line};
 use crate::results::Results;
 use crate::stats::Spread;
-use crate::tables::{self, escaped};
+use crate::tables;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;\
                      color:#222}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use chart::escaped;
+
 use crate::stats::figure;
-use crate::tables::escaped;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use chart::escaped;
+
 use crate::contestants::{ALL, Contestant, STANDALONE};
 use crate::curves::{CURVES, Curve};
 use crate::load::Scale;
@@ -209,11 +211,6 @@ impl Table {
 fn bold(text: &str) -> String {
     let parts = text.split("**").enumerate();
     parts.map(|(part, text)| if part % 2 == 1 { format!("<b>{text}</b>") } else { text.to_owned() }).collect()
-}
-
-/// Text that is text wherever it stands.
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// In Markdown, by name; curves below their picture, which lies in a folder of
