@@ -15,6 +15,7 @@ use thiserror::Error;
 
 pub mod postgres;
 pub mod sqlite;
+mod standing;
 
 /// Result of a store call.
 pub type Result<T> = std::result::Result<T, StoreError>;

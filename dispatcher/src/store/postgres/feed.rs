@@ -5,6 +5,7 @@ use proto::v1::{self, Change, Role, RoomKind, change::Thing};
 use proto::{Cursor, FeedId, RoomId, Seq, UserId};
 use sqlx::postgres::{PgPool, PgRow};
 
+use super::super::standing::Standing;
 use super::super::{FollowAnswer, FollowAsk, Result, creation_check};
 use super::connection::Lease;
 use super::rows::{self, Columns, message_id, signed, unexpected};
@@ -13,44 +14,6 @@ use super::rows::{self, Columns, message_id, signed, unexpected};
 const CHANGES_AT_ONCE: u64 = 1000;
 /// Bytes of changes in one answer to many; who is left comes again.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-
-/// Where a feed stands, seen from a cursor.
-struct Standing {
-    head: Seq,
-    head_check: u32,
-    /// The check value of the change that the cursor names, if there is one
-    /// below the head.
-    at_cursor: Option<u32>,
-}
-
-impl Standing {
-    const NONE: Standing = Standing { head: 0, head_check: 0, at_cursor: None };
-
-    /// Whether the store has given out this cursor.
-    fn knows(&self, since: Cursor) -> bool {
-        if since == Cursor::START {
-            return true;
-        }
-        match since.seq.cmp(&self.head) {
-            std::cmp::Ordering::Greater => false,
-            std::cmp::Ordering::Equal => since.check == self.head_check,
-            std::cmp::Ordering::Less => self.at_cursor == Some(since.check),
-        }
-    }
-
-    fn answer(&self, from: Seq, reset: bool) -> FeedChanges {
-        FeedChanges { from, to: self.head, check: self.head_check, reset, ..Default::default() }
-    }
-
-    /// The answer, if it needs no changes.
-    fn settle(&self, since: Option<Cursor>) -> Option<FeedChanges> {
-        let Some(since) = since else { return Some(self.answer(self.head, false)) };
-        if !self.knows(since) {
-            return Some(self.answer(since.seq, true));
-        }
-        (since.seq == self.head).then(|| self.answer(since.seq, false))
-    }
-}
 
 /// The seq to look up, as the statements want it.
 fn named(since: Option<Cursor>) -> i64 {
@@ -85,10 +48,14 @@ fn room_standing(row: &PgRow) -> Result<RoomStanding> {
     };
     let kind = row.variant::<RoomKind>("kind")?;
     Ok(RoomStanding {
-        feed: Standing { head: row.count("head")?, head_check: row.check("head_check")?, at_cursor },
+        feed: Standing { head: head(row)?, at_cursor },
         kind: (row.value::<i64>("deleted_at")? == 0).then_some(kind),
         member: row.value::<Option<bool>>("active")?.unwrap_or(false),
     })
+}
+
+fn head(row: &PgRow) -> Result<Cursor> {
+    Ok(Cursor { seq: row.count("head")?, check: row.check("head_check")? })
 }
 
 fn past_check(row: &PgRow) -> Result<Option<u32>> {
@@ -115,11 +82,7 @@ fn user_standing(row: &PgRow) -> Result<UserStanding> {
         return Ok(UserStanding { feed: Standing::NONE, name, revoked_before: 0 });
     }
     Ok(UserStanding {
-        feed: Standing {
-            head: row.count("head")?,
-            head_check: row.check("head_check")?,
-            at_cursor: past_check(row)?,
-        },
+        feed: Standing { head: head(row)?, at_cursor: past_check(row)? },
         name,
         revoked_before: row.value("revoked_before")?,
     })
@@ -213,7 +176,7 @@ struct Behind {
 impl Behind {
     fn new(n: usize, feed: FeedId, since: Option<Cursor>, standing: &Standing) -> Self {
         let since = since.unwrap_or_default();
-        Self { n, feed, since, at_most: standing.head - since.seq }
+        Self { n, feed, since, at_most: standing.head.seq - since.seq }
     }
 }
 
@@ -363,7 +326,7 @@ pub(super) async fn changes(
     }
     let behind = vec![Behind::new(0, feed.clone(), Some(since), &standing)];
     let found = catch_up(&mut lease, behind, limit).await?.pop();
-    Ok(found.map_or_else(|| standing.answer(since.seq, false), |(_, changes)| changes))
+    Ok(found.map_or_else(|| standing.nothing(since.seq, false), |(_, changes)| changes))
 }
 
 /// A feed as the tables name it: kind and id.

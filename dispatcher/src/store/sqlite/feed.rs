@@ -1,43 +1,134 @@
 //! Feeds: heads, and what changed since a cursor.
 
+use std::collections::HashMap;
+
 use proto::node::FeedChanges;
-use proto::v1::{Change, Member, Membership, Revocation, RoomKind, change::Thing};
-use proto::{Cursor, FeedId, MessageId, RoomId, Seq, UserId};
+use proto::v1::{Change, Details, Member, Membership, Revocation, Role, RoomKind, change::Thing};
+use proto::{Cursor, FeedId, MessageId, RoomId, Seq};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 
-use super::super::{FollowAnswer, FollowAsk, RoomRow, UserRow, creation_check};
-use super::columns::{
-    Columns, MAX_SEQ, Result, cut, json, member_row, message, notification, one_more, place, room_row,
-    user_row,
-};
+use super::super::standing::Standing;
+use super::super::{FollowAnswer, FollowAsk, creation_check};
+use super::columns::{Columns, MAX_SEQ, Result, cut, json, member_row, message, notification, one_more};
 
-/// A feed that exists, by the row that has its head.
-enum Feed {
-    Room(i64, RoomRow),
-    User(UserRow),
+/// A feed that exists, as somebody sees it who may want to hear it.
+pub(super) struct Found {
+    standing: Standing,
+    of: Of,
 }
 
-impl Feed {
-    fn room(row: &SqliteRow) -> Result<Self> {
-        Ok(Feed::Room(row.int("number")?, room_row(row)?))
+enum Of {
+    Room { number: i64, kind: RoomKind, deleted: bool, member: bool },
+    User { name: String, revoked_before: i64, revocation_changed: Seq },
+}
+
+impl Found {
+    fn row(row: &SqliteRow) -> Result<Self> {
+        let at_cursor = match row.try_get::<Option<String>, _>("created_id")? {
+            Some(id) => Some(creation_check(&row.parsed("created_id", MessageId::new(&id))?)),
+            None => row.try_get::<Option<i64>, _>("other_check")?.map(|check| check as u32),
+        };
+        let head = Cursor { seq: row.count("head")?, check: row.small("head_check")? };
+        let of = match row.try_get("number")? {
+            Some(number) => Of::Room {
+                number,
+                kind: row.parsed("kind", RoomKind::try_from(row.int("kind")? as i32))?,
+                deleted: row.int("deleted_at")? != 0,
+                member: row.int("active")? != 0,
+            },
+            None => Of::User {
+                name: row.text("name")?,
+                revoked_before: row.int("revoked_before")?,
+                revocation_changed: row.count("revocation_changed")?,
+            },
+        };
+        Ok(Self { standing: Standing { head, at_cursor }, of })
     }
 
-    fn user(row: &SqliteRow) -> Result<Self> {
-        user_row(row).map(Feed::User)
-    }
-
-    fn head(&self) -> Cursor {
-        match self {
-            Feed::Room(_, row) => Cursor { seq: row.head, check: row.head_check },
-            Feed::User(row) => Cursor { seq: row.head, check: row.head_check },
-        }
+    /// Of a user's own feed: whether it is kept under the name that is said now.
+    pub fn is_named(&self, said: &str) -> bool {
+        matches!(&self.of, Of::User { name, .. } if said.is_empty() || said == name)
     }
 }
 
-/// No changes, at `head`.
-fn nothing(from: Seq, head: Cursor, reset: bool) -> FeedChanges {
-    FeedChanges { from, to: head.seq, check: head.check, changes: Vec::new(), more: false, reset }
+/// The feeds that are asked for; `None` where there is none.
+async fn find<'e>(
+    view: impl SqliteExecutor<'e>,
+    asks: impl IntoIterator<Item = (&str, Option<&str>, Cursor)>,
+) -> Result<Vec<Option<Found>>> {
+    let asks: Vec<_> = asks.into_iter().map(|(user, room, since)| (user, room, since.seq.min(MAX_SEQ))).collect();
+    let mut found: Vec<Option<Found>> = asks.iter().map(|_| None).collect();
+    for row in sqlx::query(include_str!("sql/standings.sql")).bind(json(asks)).fetch_all(view).await? {
+        found[row.int("n")? as usize] = Some(Found::row(&row)?);
+    }
+    Ok(found)
+}
+
+/// Where the feeds stand that are to be followed.
+pub(super) async fn standings<'e>(
+    view: impl SqliteExecutor<'e>,
+    asks: &[FollowAsk],
+) -> Result<Vec<Option<Found>>> {
+    let asks = asks.iter().map(|ask| (ask.user.as_str(), ask.room.as_ref(), ask.since.unwrap_or_default()));
+    find(view, asks.map(|(user, room, since)| (user, room.map(RoomId::as_str), since))).await
+}
+
+/// The answer to one who follows; `None`: what changed has to be read for it.
+fn settle(ask: &FollowAsk, found: Option<&Found>) -> Option<FollowAnswer> {
+    let changes = |standing: &Standing, revoked_before| {
+        let changes = standing.settle(ask.since)?;
+        Some(FollowAnswer::Changes { changes, revoked_before })
+    };
+    match (found.map(|found| (&found.standing, &found.of)), &ask.room) {
+        (Some((_, Of::Room { deleted: true, .. })), _) => Some(FollowAnswer::NotMember),
+        (Some((standing, Of::Room { member: true, .. })), _) => changes(standing, 0),
+        (Some((_, Of::Room { kind: RoomKind::Public, .. })), _) => Some(FollowAnswer::PublicRoom),
+        (Some((standing, Of::User { revoked_before, .. })), _) => changes(standing, *revoked_before),
+        // Seen for the first time.
+        (None, None) => changes(&Standing::NONE, 0),
+        _ => Some(FollowAnswer::NotMember),
+    }
+}
+
+/// All answers, if what changed has to be read for none of them.
+pub(super) fn settled(asks: &[FollowAsk], found: &[Option<Found>]) -> Option<Vec<FollowAnswer>> {
+    asks.iter().zip(found).map(|(ask, found)| settle(ask, found.as_ref())).collect()
+}
+
+/// All answers, of one moment. Those who come back to the same feed from the
+/// same cursor, as the members of a room do, get what was read once.
+pub(super) async fn follow(
+    view: &mut SqliteConnection,
+    asks: &[FollowAsk],
+    limit: usize,
+) -> Result<Vec<FollowAnswer>> {
+    let found = standings(&mut *view, asks).await?;
+    let mut read: HashMap<(i64, Cursor), FeedChanges> = HashMap::new();
+    let mut answers = Vec::with_capacity(asks.len());
+    for (ask, found) in asks.iter().zip(found) {
+        let answer = match (settle(ask, found.as_ref()), found) {
+            (Some(answer), _) => answer,
+            (None, Some(found)) => {
+                let since = ask.since.unwrap_or_default();
+                let (known, revoked_before) = match &found.of {
+                    Of::Room { number, .. } => (read.get(&(*number, since)).cloned(), 0),
+                    Of::User { revoked_before, .. } => (None, *revoked_before),
+                };
+                let changes = match known {
+                    Some(changes) => changes,
+                    None => fold(view, &found, ask.user.as_str(), since, limit).await?,
+                };
+                if let Of::Room { number, .. } = &found.of {
+                    read.entry((*number, since)).or_insert_with(|| changes.clone());
+                }
+                FollowAnswer::Changes { changes, revoked_before }
+            }
+            (None, None) => FollowAnswer::NotMember,
+        };
+        answers.push(answer);
+    }
+    Ok(answers)
 }
 
 pub(super) async fn changes(
@@ -46,71 +137,39 @@ pub(super) async fn changes(
     since: Cursor,
     limit: usize,
 ) -> Result<FeedChanges> {
-    let found = match feed {
-        FeedId::Room(room) => {
-            let row = sqlx::query("SELECT * FROM rooms WHERE id = ?1").bind(room.as_str());
-            row.fetch_optional(&mut *view).await?.as_ref().map(Feed::room).transpose()?
-        }
-        FeedId::User(user) => {
-            let row = sqlx::query("SELECT * FROM users WHERE id = ?1").bind(user.as_str());
-            row.fetch_optional(&mut *view).await?.as_ref().map(Feed::user).transpose()?
-        }
+    let (user, room) = match feed {
+        FeedId::Room(room) => ("", Some(room.as_str())),
+        FeedId::User(user) => (user.as_str(), None),
     };
-    match found {
-        Some(feed) => fold(view, &feed, since, limit).await,
-        None => Ok(nothing(since.seq, Cursor::START, since != Cursor::START)),
+    let found = find(&mut *view, [(user, room, since)]).await?.pop().flatten();
+    let standing = found.as_ref().map_or(Standing::NONE, |found| found.standing);
+    match (standing.settle(Some(since)), found) {
+        (Some(answer), _) => Ok(answer),
+        (None, Some(found)) => fold(view, &found, user, since, limit).await,
+        (None, None) => Ok(standing.nothing(since.seq, false)),
     }
-}
-
-pub(super) async fn follow(
-    view: &mut SqliteConnection,
-    asks: &[FollowAsk],
-    limit: usize,
-) -> Result<Vec<FollowAnswer>> {
-    let list = json(asks.iter().map(|ask| (ask.user.as_str(), ask.room.as_ref().map(RoomId::as_str))));
-    let mut found: Vec<Option<(Feed, bool)>> = asks.iter().map(|_| None).collect();
-    let rows = sqlx::query(include_str!("sql/follow_rooms.sql")).bind(&list).fetch_all(&mut *view).await?;
-    for row in rows {
-        found[row.int("n")? as usize] = Some((Feed::room(&row)?, row.int("active")? != 0));
-    }
-    let rows = sqlx::query(include_str!("sql/follow_users.sql")).bind(&list).fetch_all(&mut *view).await?;
-    for row in rows {
-        found[row.int("n")? as usize] = Some((Feed::user(&row)?, true));
-    }
-
-    let mut answers = Vec::with_capacity(asks.len());
-    for (ask, found) in asks.iter().zip(found) {
-        answers.push(match found {
-            Some((feed, true)) => {
-                let changes = match ask.since {
-                    Some(since) => fold(view, &feed, since, limit).await?,
-                    None => nothing(feed.head().seq, feed.head(), false),
-                };
-                let revoked_before = match &feed {
-                    Feed::Room(..) => 0,
-                    Feed::User(row) => row.revoked_before,
-                };
-                FollowAnswer::Changes { changes, revoked_before }
-            }
-            Some((Feed::Room(_, row), false)) if row.kind == RoomKind::Public => FollowAnswer::PublicRoom,
-            _ => FollowAnswer::NotMember,
-        });
-    }
-    Ok(answers)
 }
 
 /// The things of a feed that changed since, each in its newest state.
-async fn fold(view: &mut SqliteConnection, feed: &Feed, since: Cursor, limit: usize) -> Result<FeedChanges> {
-    let head = feed.head();
-    if !gave_out(view, feed, since).await? {
-        return Ok(nothing(since.seq, head, true));
-    }
-    if since.seq == head.seq {
-        return Ok(nothing(since.seq, head, false));
-    }
-    let mut changes = match feed {
-        Feed::Room(number, row) => room_changes(view, *number, row, since.seq, limit).await?,
-        Feed::User(row) => user_changes(view, row, since.seq, limit).await?,
+async fn fold(
+    view: &mut SqliteConnection,
+    found: &Found,
+    user: &str,
+    since: Cursor,
+    limit: usize,
+) -> Result<FeedChanges> {
+    let mut changes = match &found.of {
+        Of::Room { number, .. } => room_changes(view, *number, since.seq, limit).await?,
+        Of::User { revoked_before, revocation_changed, .. } => {
+            let mut changes = user_changes(view, user, since.seq, limit).await?;
+            if *revocation_changed > since.seq {
+                let seq = *revocation_changed;
+                let check = user_check(view, user, seq).await?.unwrap_or(0);
+                let thing = Some(Thing::Revocation(Revocation { issued_before: *revoked_before }));
+                changes.push(Change { seq, check, thing });
+            }
+            changes
+        }
     };
     changes.sort_by_key(|change| change.seq);
     let (changes, more) = cut(changes, limit);
@@ -118,41 +177,14 @@ async fn fold(view: &mut SqliteConnection, feed: &Feed, since: Cursor, limit: us
         Some(last) if more => last.cursor(),
         // No room for a single change: the caller is no further than before.
         None if more => since,
-        _ => head,
+        _ => found.standing.head,
     };
     Ok(FeedChanges { from: since.seq, to: to.seq, check: to.check, changes, more, reset: false })
 }
 
-/// Whether this store named this change by this cursor.
-async fn gave_out(view: &mut SqliteConnection, feed: &Feed, cursor: Cursor) -> Result<bool> {
-    let head = feed.head();
-    if cursor.seq == 0 {
-        return Ok(cursor == Cursor::START);
-    }
-    if cursor.seq >= head.seq {
-        return Ok(cursor == head);
-    }
-    let check = match feed {
-        Feed::Room(number, _) => {
-            let at = place(*number, cursor.seq);
-            let found = sqlx::query(include_str!("sql/room_check.sql")).bind(at).fetch_optional(view).await?;
-            let Some(row) = found else { return Ok(false) };
-            match row.try_get::<Option<String>, _>("id")? {
-                Some(id) => creation_check(&row.parsed("id", MessageId::new(&id))?),
-                None => row.small("check_value")?,
-            }
-        }
-        Feed::User(row) => match user_check(view, &row.id, cursor.seq).await? {
-            Some(check) => check,
-            None => return Ok(false),
-        },
-    };
-    Ok(check == cursor.check)
-}
-
-async fn user_check(view: &mut SqliteConnection, user: &UserId, seq: Seq) -> Result<Option<u32>> {
+async fn user_check(view: &mut SqliteConnection, user: &str, seq: Seq) -> Result<Option<u32>> {
     let found = sqlx::query("SELECT check_value FROM user_changes WHERE user_id = ?1 AND seq = ?2")
-        .bind(user.as_str())
+        .bind(user)
         .bind(seq as i64)
         .fetch_optional(view)
         .await?;
@@ -163,65 +195,52 @@ async fn user_check(view: &mut SqliteConnection, user: &UserId, seq: Seq) -> Res
 async fn room_changes(
     view: &mut SqliteConnection,
     number: i64,
-    room: &RoomRow,
     since: Seq,
     limit: usize,
 ) -> Result<Vec<Change>> {
-    let created = sqlx::query(include_str!("sql/messages_created.sql"))
-        .bind(place(number, since))
-        .bind(place(number, MAX_SEQ))
-        .bind(one_more(limit))
-        .fetch_all(&mut *view)
-        .await?;
-    let changed = sqlx::query(include_str!("sql/messages_changed.sql"))
-        .bind(number)
-        .bind(since as i64)
-        .bind(one_more(limit))
-        .fetch_all(&mut *view)
-        .await?;
-    let members = sqlx::query(include_str!("sql/members_changed.sql"))
-        .bind(number)
-        .bind(since as i64)
-        .bind(one_more(limit))
-        .fetch_all(&mut *view)
-        .await?;
+    let query = sqlx::query(include_str!("sql/room_changes.sql"));
+    let rows = query.bind(number).bind(since as i64).bind(one_more(limit)).fetch_all(view).await?;
+    rows.iter().map(change).collect()
+}
 
-    let mut changes = Vec::with_capacity(created.len() + changed.len() + members.len() + 1);
-    for row in created.iter().chain(&changed) {
-        changes.push(Change {
-            seq: row.count("changed")?,
-            check: row.small("check_value")?,
-            thing: Some(Thing::Message(message(row)?)),
-        });
-    }
-    for row in &members {
-        let row = member_row(&room.id, row)?;
-        let member =
-            Member { user: (&row.user).into(), name: row.name, role: row.role.into(), active: row.active };
-        changes.push(Change { seq: row.changed, check: row.check, thing: Some(Thing::Member(member)) });
-    }
-    if room.changed > since {
-        let thing = Some(Thing::Details(room.details()));
-        changes.push(Change { seq: room.changed, check: room.check, thing });
-    }
-    Ok(changes)
+/// A change, from the columns of room_changes.sql.
+fn change(row: &SqliteRow) -> Result<Change> {
+    let thing = match row.int("thing")? {
+        0 => Thing::Message(message(row)?),
+        1 => Thing::Member(Member {
+            user: row.text("id")?,
+            name: row.text("name")?,
+            role: row.parsed("type", Role::try_from(row.int("type")? as i32))?.into(),
+            active: row.int("active")? != 0,
+        }),
+        _ => Thing::Details(Details {
+            id: row.text("id")?,
+            kind: row.parsed("type", RoomKind::try_from(row.int("type")? as i32))?.into(),
+            name: row.text("name")?,
+            created_at: row.int("sent_at")?,
+            created_by: row.text("sender")?,
+            members: row.small("ordinal")?,
+            deleted_at: row.int("deleted_at")?,
+        }),
+    };
+    Ok(Change { seq: row.count("changed")?, check: row.small("check_value")?, thing: Some(thing) })
 }
 
 /// At least the first `limit` changes, and one more if there is one.
 async fn user_changes(
     view: &mut SqliteConnection,
-    user: &UserRow,
+    user: &str,
     since: Seq,
     limit: usize,
 ) -> Result<Vec<Change>> {
     let notifications = sqlx::query(include_str!("sql/notifications_changed.sql"))
-        .bind(user.id.as_str())
+        .bind(user)
         .bind(since as i64)
         .bind(one_more(limit))
         .fetch_all(&mut *view)
         .await?;
     let memberships = sqlx::query(include_str!("sql/memberships_changed.sql"))
-        .bind(user.id.as_str())
+        .bind(user)
         .bind(since as i64)
         .bind(one_more(limit))
         .fetch_all(&mut *view)
@@ -246,12 +265,6 @@ async fn user_changes(
         };
         let thing = Some(Thing::Membership(membership));
         changes.push(Change { seq: member.user_changed, check: member.user_check, thing });
-    }
-    if user.revocation_changed > since {
-        let seq = user.revocation_changed;
-        let check = user_check(view, &user.id, seq).await?.unwrap_or(0);
-        let thing = Some(Thing::Revocation(Revocation { issued_before: user.revoked_before }));
-        changes.push(Change { seq, check, thing });
     }
     Ok(changes)
 }

@@ -123,6 +123,7 @@ fn migrations() -> Migrator {
         migration!(1, "0001_create_rooms_and_feeds"),
         migration!(2, "0002_create_search"),
         migration!(3, "0003_drop_search_index"),
+        migration!(4, "0004_drop_index_of_senders"),
     ])
 }
 
@@ -160,12 +161,20 @@ impl Store for SqliteStore {
     }
 
     async fn follow(&self, asks: &[FollowAsk], limit: usize) -> Result<Vec<FollowAnswer>> {
-        if user::meets_new_names(&self.readers, asks).await.map_err(store_error)? {
+        let found = feed::standings(&self.readers, asks).await.map_err(store_error)?;
+        let unnamed = asks.iter().zip(&found).filter(|(ask, found)| {
+            ask.room.is_none() && !found.as_ref().is_some_and(|found| found.is_named(&ask.name))
+        });
+        let names: Vec<_> = unnamed.map(|(ask, _)| (ask.user.as_str(), ask.name.as_str())).collect();
+        if !names.is_empty() {
             let mut tx = self.write().await?;
-            user::keep_names(&mut tx, asks).await.map_err(store_error)?;
+            user::keep_names(&mut tx, &names).await.map_err(store_error)?;
             tx.commit().await.map_err(store_error)?;
         }
-        feed::follow(&mut *self.view().await?, asks, limit).await.map_err(store_error)
+        match feed::settled(asks, &found) {
+            Some(answers) => Ok(answers),
+            None => feed::follow(&mut *self.view().await?, asks, limit).await.map_err(store_error),
+        }
     }
 
     async fn changes(&self, feed: &FeedId, since: Cursor, limit: usize) -> Result<FeedChanges> {

@@ -4,27 +4,11 @@ use proto::v1::Notification;
 use proto::{RoomId, UserId};
 use sqlx::{SqliteConnection, SqlitePool};
 
-use super::super::FollowAsk;
 use super::columns::{self, Columns, Result, cut, json, one_more};
 
-/// The names of those who ask for their own feed, for `json_each`.
-fn own_names(asks: &[FollowAsk]) -> String {
-    json(asks.iter().filter(|ask| ask.room.is_none()).map(|ask| (ask.user.as_str(), ask.name.as_str())))
-}
-
-/// Whether [`keep_names`] has something to write.
-pub(super) async fn meets_new_names(pool: &SqlitePool, asks: &[FollowAsk]) -> Result<bool> {
-    if asks.iter().all(|ask| ask.room.is_some()) {
-        return Ok(false);
-    }
-    let found =
-        sqlx::query(include_str!("sql/new_names.sql")).bind(own_names(asks)).fetch_optional(pool).await?;
-    Ok(found.is_some())
-}
-
 /// Creates users who are seen for the first time, and keeps names that are said.
-pub(super) async fn keep_names(tx: &mut SqliteConnection, asks: &[FollowAsk]) -> Result<()> {
-    sqlx::query(include_str!("sql/keep_names.sql")).bind(own_names(asks)).execute(tx).await?;
+pub(super) async fn keep_names(tx: &mut SqliteConnection, names: &[(&str, &str)]) -> Result<()> {
+    sqlx::query(include_str!("sql/keep_names.sql")).bind(json(names)).execute(tx).await?;
     Ok(())
 }
 
