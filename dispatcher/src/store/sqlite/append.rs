@@ -1,14 +1,17 @@
-//! The path of a message: a handful of statements for a batch, however large.
+//! The path of a message: three statements for a batch, or a few more where it
+//! is large.
 //!
-//! The file's lock is held: what the first two statements see stays true until
-//! the commit. They look at senders and keys; what is new is placed here, and
-//! written by the others.
+//! The file's lock is held: what the first statement sees stays true until the
+//! commit. It looks at senders and keys; what is new is placed here, and written
+//! by the others. Each statement is a way to the connection's thread and back:
+//! where the disk is fast, that is most of what a small batch takes.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use proto::{MessageId, Seq};
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::super::{Appended, NewMessage, creation_check};
 use super::columns::{Columns, Result, json, message_id, place};
@@ -22,12 +25,23 @@ struct Room {
 }
 
 /// A sender's row in a room while their messages are counted.
-struct Sender<'a> {
-    id: &'a str,
-    room: i64,
+struct Sender {
     may_write: bool,
     sent: u64,
     raised: bool,
+}
+
+/// Rooms by number, and senders by room and user.
+#[derive(Default)]
+struct Known<'a> {
+    rooms: HashMap<i64, Room>,
+    senders: HashMap<(i64, &'a str), Sender>,
+}
+
+/// An item of a batch whose sender is or was a member.
+struct Found {
+    room: i64,
+    first: Option<First>,
 }
 
 /// A message that was stored with a key before.
@@ -41,32 +55,32 @@ struct First {
 
 /// Stores what is new of a batch that is not empty.
 pub(super) async fn append(tx: &mut SqliteConnection, batch: &[NewMessage]) -> Result<Vec<Appended>> {
-    let (mut rooms, mut senders, sender_of) = senders(tx, batch).await?;
-    let firsts = firsts(tx, batch, &senders, &sender_of).await?;
+    let (mut known, found) = look(tx, batch).await?;
 
-    let mut messages = Vec::new();
+    let mut messages = Vec::with_capacity(batch.len());
     let mut answers = Vec::with_capacity(batch.len());
-    for (n, (item, sender)) in batch.iter().zip(sender_of).enumerate() {
-        let sender = senders[sender].as_mut();
+    for (n, (item, found)) in batch.iter().zip(found).enumerate() {
+        let Some(Found { room: number, first }) = found else {
+            answers.push(Appended::NotMember);
+            continue;
+        };
+        let room = known.rooms.get_mut(&number);
+        let sender = known.senders.get_mut(&(number, item.sender.as_str()));
         // A key is looked at before the membership: who was removed since may
         // still ask what became of a send.
-        answers.push(match (firsts.get(&n), sender) {
-            (Some(first), _) if first.digest == item.digest => Appended::Repeated {
-                id: first.id.clone(),
-                seq: first.seq,
-                ordinal: first.ordinal,
-                time: first.time,
-            },
+        answers.push(match (first, room.zip(sender)) {
+            (Some(first), _) if first.digest == item.digest => {
+                Appended::Repeated { id: first.id, seq: first.seq, ordinal: first.ordinal, time: first.time }
+            }
             (Some(_), _) => Appended::Conflict,
-            (None, Some(sender)) if sender.may_write => {
-                let room = rooms.get_mut(&sender.room).expect("every sender's room was read");
+            (None, Some((room, sender))) if sender.may_write => {
                 room.head += 1;
                 room.messages += 1;
                 room.newest = Some(n);
                 sender.sent += 1;
                 sender.raised = true;
                 let (seq, ordinal) = (room.head, room.messages);
-                let place = place(sender.room, seq);
+                let place = place(number, seq);
                 messages.push(Placed { place, item, seq, ordinal, sender_ordinal: sender.sent });
                 Appended::Stored { seq, ordinal }
             }
@@ -75,70 +89,49 @@ pub(super) async fn append(tx: &mut SqliteConnection, batch: &[NewMessage]) -> R
     }
     if !messages.is_empty() {
         insert(tx, messages).await?;
-        raise(tx, batch, rooms, senders).await?;
+        raise(tx, batch, known).await?;
     }
     Ok(answers)
 }
 
-/// Rooms by number, senders, and which of them each item of the batch has.
-type Senders<'a> = (HashMap<i64, Room>, Vec<Option<Sender<'a>>>, Vec<usize>);
+/// Reads what is known of a batch; whose sender was never a member is `None`.
+async fn look<'a>(
+    tx: &mut SqliteConnection,
+    batch: &'a [NewMessage],
+) -> Result<(Known<'a>, Vec<Option<Found>>)> {
+    let items = batch.iter().map(|item| (item.room.as_str(), item.sender.as_str(), item.key.as_str()));
+    let rows = sqlx::query(include_str!("sql/append_known.sql")).bind(json(items)).fetch_all(tx).await?;
 
-/// Reads the rooms and senders of a batch; who was never a member is `None`.
-async fn senders<'a>(tx: &mut SqliteConnection, batch: &'a [NewMessage]) -> Result<Senders<'a>> {
-    let mut pairs = Vec::new();
-    let mut known = HashMap::new();
-    let mut sender_of = Vec::with_capacity(batch.len());
-    for item in batch {
-        let pair = (item.room.as_str(), item.sender.as_str());
-        let next = pairs.len();
-        let n = *known.entry(pair).or_insert(next);
-        if n == next {
-            pairs.push(pair);
-        }
-        sender_of.push(n);
-    }
-    let mut rooms = HashMap::new();
-    let mut senders: Vec<_> = pairs.iter().map(|_| None).collect();
-    let rows =
-        sqlx::query(include_str!("sql/append_senders.sql")).bind(json(&pairs)).fetch_all(&mut *tx).await?;
+    let mut known = Known::default();
+    let mut found: Vec<_> = batch.iter().map(|_| None).collect();
     for row in rows {
-        let room = row.int("number")?;
-        rooms.entry(room).or_insert(Room {
+        let (n, room) = (row.int("n")? as usize, row.int("number")?);
+        known.rooms.entry(room).or_insert(Room {
             head: row.count("head")?,
             messages: row.count("messages")?,
             newest: None,
         });
-        let may_write = row.int("deleted_at")? == 0 && row.int("active")? != 0;
-        let sent = row.count("sent")?;
-        let n = row.int("n")? as usize;
-        senders[n] = Some(Sender { id: pairs[n].1, room, may_write, sent, raised: false });
+        known.senders.entry((room, batch[n].sender.as_str())).or_insert(Sender {
+            may_write: row.int("deleted_at")? == 0 && row.int("active")? != 0,
+            sent: row.count("sent")?,
+            raised: false,
+        });
+        found[n] = Some(Found { room, first: first(&row)? });
     }
-    Ok((rooms, senders, sender_of))
+    Ok((known, found))
 }
 
-/// What was stored before with the keys of a batch, by the places of the items.
-async fn firsts(
-    tx: &mut SqliteConnection,
-    batch: &[NewMessage],
-    senders: &[Option<Sender<'_>>],
-    sender_of: &[usize],
-) -> Result<HashMap<usize, First>> {
-    let keys = json(batch.iter().zip(sender_of).enumerate().filter_map(|(n, (item, sender))| {
-        let room = senders[*sender].as_ref()?.room;
-        Some((n, room, item.sender.as_str(), item.key.as_str()))
-    }));
-    let rows = sqlx::query(include_str!("sql/append_firsts.sql")).bind(keys).fetch_all(&mut *tx).await?;
-    let first = |row| {
-        let first = First {
-            id: message_id(&row)?,
-            seq: row.count("seq")?,
-            ordinal: row.count("ordinal")?,
-            time: row.int("sent_at")?,
-            digest: row.int("digest")?,
-        };
-        Ok((row.int("n")? as usize, first))
-    };
-    rows.into_iter().map(first).collect()
+fn first(row: &SqliteRow) -> Result<Option<First>> {
+    if row.try_get::<Option<&str>, _>("id")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(First {
+        id: message_id(row)?,
+        seq: row.count("seq")?,
+        ordinal: row.count("ordinal")?,
+        time: row.int("sent_at")?,
+        digest: row.int("digest")?,
+    }))
 }
 
 /// A new message and its numbers.
@@ -152,8 +145,8 @@ struct Placed<'a> {
 
 /// Rows that one statement inserts, and the statement. A batch of any size
 /// takes a few statements that are prepared once.
-static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
-    [64, 8, 1].map(|rows| {
+static INSERTS: LazyLock<[(usize, String); 9]> = LazyLock::new(|| {
+    [256, 128, 64, 32, 16, 8, 4, 2, 1].map(|rows| {
         let row = format!("({})", ["?"; 14].join(", "));
         (rows, format!("{} VALUES {}", include_str!("sql/append_messages.sql"), vec![row; rows].join(", ")))
     })
@@ -192,25 +185,26 @@ async fn insert(tx: &mut SqliteConnection, mut messages: Vec<Placed<'_>>) -> Res
     Ok(())
 }
 
+/// Three statements that are executed as one.
+const RAISE: &str = concat!(
+    include_str!("sql/append_rooms.sql"),
+    ";",
+    include_str!("sql/append_counts.sql"),
+    ";",
+    include_str!("sql/note_rooms.sql"),
+);
+
 /// Raises rooms and counts of senders, and notes the rooms as active.
-async fn raise(
-    tx: &mut SqliteConnection,
-    batch: &[NewMessage],
-    rooms: HashMap<i64, Room>,
-    senders: Vec<Option<Sender<'_>>>,
-) -> Result<()> {
+async fn raise(tx: &mut SqliteConnection, batch: &[NewMessage], known: Known<'_>) -> Result<()> {
     let mut active = Vec::new();
-    let raised = rooms.into_iter().filter_map(|(number, room)| {
+    let rooms = known.rooms.into_iter().filter_map(|(number, room)| {
         let newest = &batch[room.newest?];
         active.push(newest.room.as_str());
         Some((number, room.head, creation_check(&newest.id), room.messages, newest.time))
     });
-    let raised = json(raised);
-    sqlx::query(include_str!("sql/append_rooms.sql")).bind(raised).execute(&mut *tx).await?;
-
-    let counts = senders.into_iter().flatten().filter(|sender| sender.raised);
-    let counts = counts.map(|sender| (sender.room, sender.id, sender.sent));
-    sqlx::query(include_str!("sql/append_counts.sql")).bind(json(counts)).execute(&mut *tx).await?;
-    sqlx::query(include_str!("sql/note_rooms.sql")).bind(json(active)).execute(&mut *tx).await?;
+    let rooms = json(rooms);
+    let senders = known.senders.into_iter().filter(|(_, sender)| sender.raised);
+    let counts = senders.map(|((room, user), sender)| (room, user, sender.sent));
+    sqlx::query(RAISE).bind(rooms).bind(json(counts)).bind(json(active)).execute(tx).await?;
     Ok(())
 }

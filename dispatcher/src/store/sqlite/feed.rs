@@ -57,7 +57,8 @@ async fn find<'e>(
     view: impl SqliteExecutor<'e>,
     asks: impl IntoIterator<Item = (&str, Option<&str>, Cursor)>,
 ) -> Result<Vec<Option<Found>>> {
-    let asks: Vec<_> = asks.into_iter().map(|(user, room, since)| (user, room, since.seq.min(MAX_SEQ))).collect();
+    let asks: Vec<_> =
+        asks.into_iter().map(|(user, room, since)| (user, room, since.seq.min(MAX_SEQ))).collect();
     let mut found: Vec<Option<Found>> = asks.iter().map(|_| None).collect();
     for row in sqlx::query(include_str!("sql/standings.sql")).bind(json(asks)).fetch_all(view).await? {
         found[row.int("n")? as usize] = Some(Found::row(&row)?);

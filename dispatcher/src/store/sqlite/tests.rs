@@ -194,6 +194,8 @@ async fn every_statement_finds_its_rows_by_an_index() {
             let step: String = step.get("detail");
             let walks = step.starts_with("SCAN")
                 && !step.contains("VIRTUAL TABLE")
+                // Of a part of the statement, whose own steps are looked at as well.
+                && !step.starts_with("SCAN (subquery")
                 && !["SCAN seen", "SCAN active", "SCAN CONSTANT ROW"].contains(&step.as_str());
             assert!(!walks, "{}: {step}", file.display());
         }

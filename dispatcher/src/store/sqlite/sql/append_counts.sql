@@ -1,4 +1,4 @@
 UPDATE OR ROLLBACK members
 SET sent = item.value ->> 2
-FROM json_each(?1) AS item
+FROM json_each(?) AS item
 WHERE members.room = item.value ->> 0 AND members.user_id = item.value ->> 1

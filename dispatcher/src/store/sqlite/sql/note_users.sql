@@ -1,2 +1,2 @@
 INSERT OR IGNORE INTO feed_activity (second, kind, feed)
-SELECT unixepoch(), 1, value FROM json_each(?1)
+SELECT unixepoch(), 1, value FROM json_each(?)
