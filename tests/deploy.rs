@@ -111,7 +111,8 @@ fn the_chart_takes_every_setting_in_one_place() {
     for (role, free) in [
         ("gateway", gateway.clone()),
         ("dispatcher", dispatcher.clone()),
-        ("standalone", gateway.union(&dispatcher).cloned().collect()),
+        // Its store has one writer, and the chart leaves the dispatchers' lanes out.
+        ("standalone", gateway.union(&dispatcher).filter(|name| *name != "lanes").cloned().collect()),
     ] {
         let settings = settings_of(role);
         for setting in &settings {

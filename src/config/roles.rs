@@ -145,7 +145,8 @@ pub fn standalone(layers: &Layers) -> Result<Checked<Standalone>, Mistakes> {
     let mut reader = Reader::new(Role::Standalone, layers);
     let process = process(&mut reader);
     let edge = edge(&mut reader, &process);
-    let rules = rules(&mut reader);
+    // The file takes one commit at a time: what waits for it had better be one.
+    let rules = dispatcher::Settings { lanes: 1, ..rules(&mut reader) };
     let data_dir = reader.given("data_dir", value::text).into();
     reader.finish(Some(Standalone { process, edge, rules, data_dir }))
 }
@@ -178,14 +179,15 @@ pub fn gateway(layers: &Layers) -> Result<Checked<Gateway>, Mistakes> {
 pub fn dispatcher(layers: &Layers) -> Result<Checked<Dispatcher>, Mistakes> {
     let mut reader = Reader::new(Role::Dispatcher, layers);
     let process = process(&mut reader);
-    let rules = rules(&mut reader);
+    let lanes = reader.given("lanes", |text| value::number(text, 1..=256));
+    let rules = dispatcher::Settings { lanes, ..rules(&mut reader) };
     let grpc_listen = reader.given("grpc_listen", value::address);
     same_address(&mut reader, ("grpc_listen", &grpc_listen), &process);
     let nats_url = nats_url(&mut reader);
     let database_url = database_url(&mut reader);
     let database_pool = reader.given("database_pool", |text| value::number(text, 2..=1000));
-    if rules.lanes >= database_pool as usize {
-        let text = format!("{} lanes need a database_pool of more than {}", rules.lanes, database_pool);
+    if lanes >= database_pool as usize {
+        let text = format!("{lanes} lanes need a database_pool of more than {database_pool}");
         reader.mistake("lanes", reader.source("lanes").or(reader.source("database_pool")), text);
     }
     let config = || {
@@ -321,7 +323,6 @@ fn rules(reader: &mut Reader<'_>) -> dispatcher::Settings {
         edit_window: reader.given("edit_window", |text| value::time(text, Duration::ZERO..=365 * 24 * HOUR)),
         max_members: reader.given("max_members", |text| value::number(text, 2..=1_000_000)),
         max_batch: reader.given("max_batch", |text| value::number(text, 1..=10_000)),
-        lanes: reader.given("lanes", |text| value::number(text, 1..=256)),
         ..dispatcher::Settings::default()
     }
 }

@@ -298,10 +298,10 @@ fn rules() -> Vec<Setting> {
             .default(time(dispatcher.edit_window)),
         setting("max_members", "NUMBER", "Members of a group").default(dispatcher.max_members),
         setting("max_batch", "NUMBER", "Messages in one commit").default(dispatcher.max_batch),
-        setting("lanes", "NUMBER", "Commits of messages side by side; fewer than database_pool")
-            .default(dispatcher.lanes),
     ];
-    rules.into_iter().map(|rule| rule.of(RULES)).collect()
+    let lanes = setting("lanes", "NUMBER", "Commits of messages side by side; fewer than database_pool")
+        .default(dispatcher.lanes);
+    rules.into_iter().map(|rule| rule.of(RULES)).chain([lanes.of(&[Dispatcher])]).collect()
 }
 
 fn process() -> Vec<Setting> {

@@ -61,7 +61,8 @@ CARILLON_DATABASE_POOL: {{ int64 $values.dispatcher.databasePool | quote }}
 {{- else -}}
 {{ include "carillon.edgeSettings" (dict "root" .root "drain" $values.standalone.drain) }}
 CARILLON_DATA_DIR: /data
-{{- include "carillon.settings" $values.dispatcher.settings }}
+{{- /* One file, one writer. */}}
+{{- include "carillon.settings" (omit $values.dispatcher.settings "lanes") }}
 {{- end }}
 {{- end }}
 

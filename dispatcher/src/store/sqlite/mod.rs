@@ -17,6 +17,8 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, SqlitePool};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use self::error::{migration_error, store_error};
 use super::{
@@ -100,7 +102,7 @@ pub async fn open(path: &Path) -> Result<SqliteStore> {
         .idle_timeout(None)
         .acquire_timeout(TURN)
         .test_before_acquire(false)
-        .connect_with(options.read_only(true).pragma("cache_size", "-8192"))
+        .connect_with(options.read_only(true))
         .await
         .map_err(store_error)?;
     Ok(SqliteStore { writer, readers })
@@ -127,6 +129,18 @@ fn migrations() -> Migrator {
     ])
 }
 
+/// Completes what goes back and forth between here and a connection's thread
+/// without the runtime: on a busy server, each answer would wait in its queue
+/// behind the tasks of a few hundred sockets, and the file's lock with it.
+async fn on_this_thread<T>(work: impl Future<Output = T>) -> T {
+    let runtime = Handle::current();
+    match runtime.runtime_flavor() {
+        // Other threads take over what this one was to do.
+        RuntimeFlavor::MultiThread => block_in_place(|| runtime.block_on(work)),
+        _ => work.await,
+    }
+}
+
 /// A transaction of the driver.
 type Tx = sqlx::Transaction<'static, Sqlite>;
 
@@ -148,12 +162,17 @@ impl Store for SqliteStore {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let mut tx = self.write().await?;
-        let answers = append::append(&mut tx, batch).await.map_err(store_error)?;
-        if answers.iter().any(|answer| matches!(answer, Appended::Stored { .. })) {
-            tx.commit().await.map_err(store_error)?;
-        }
-        Ok(answers)
+        let mut writer = self.writer.acquire().await.map_err(store_error)?;
+        on_this_thread(async {
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            let answers = append::append(&mut tx, batch).await?;
+            if answers.iter().any(|answer| matches!(answer, Appended::Stored { .. })) {
+                tx.commit().await?;
+            }
+            Ok(answers)
+        })
+        .await
+        .map_err(store_error)
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
