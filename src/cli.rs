@@ -187,7 +187,8 @@ fn with_settings(command: Command, role: Option<Role>) -> Command {
         .value_parser(clap::value_parser!(PathBuf))
         .help("Read settings from this file [default: carillon.toml, if it is there]");
     command.arg(config).args(settings().iter().map(|setting| {
-        let default = setting.default.as_ref().map(|default| format!(" [default: {default}]"));
+        let default = role.and_then(|role| setting.default_of(role));
+        let default = default.map(|default| format!(" [default: {default}]"));
         Arg::new(setting.name)
             .long(setting.flag.as_str())
             .value_name(setting.value)

@@ -63,6 +63,14 @@ pub struct Settings {
     pub forget_every: Duration,
 }
 
+impl Settings {
+    /// The defaults with a store that takes one commit at a time, as SQLite does:
+    /// what waits for it had better be one batch.
+    pub fn one_writer() -> Self {
+        Self { lanes: 1, max_batch: 1024, ..Self::default() }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

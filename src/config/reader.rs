@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
     /// A setting that has a default.
     pub fn given<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> T {
         let setting = self.setting(name);
-        let default = setting.default.as_deref().expect("the list of settings gives a default");
+        let default = setting.default_of(self.role).expect("the list of settings gives a default");
         let default = || parse(default).expect("defaults are right");
         let Some((text, source)) = self.layers.find(name) else { return default() };
         match parse(text) {
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         match config {
             Some(config) if self.mistakes.is_empty() => {
                 let of_role = settings().iter().filter(|setting| setting.is_of(self.role));
-                let effective = of_role.map(|setting| effective(setting, self.layers)).collect();
+                let effective = of_role.map(|setting| effective(setting, self.role, self.layers)).collect();
                 Ok(Checked { config, warnings: self.warnings, effective })
             }
             _ => Err(Mistakes { role: self.role, list: self.mistakes }),
@@ -124,10 +124,10 @@ fn variable(name: &str) -> String {
     format!("CARILLON_{}", name.to_ascii_uppercase())
 }
 
-fn effective(setting: &'static Setting, layers: &Layers) -> Effective {
+fn effective(setting: &'static Setting, role: Role, layers: &Layers) -> Effective {
     let (value, source) = match layers.find(setting.name) {
         Some((text, source)) => (Some(text.to_owned()), source),
-        None => (setting.default.clone(), Source::Default),
+        None => (setting.default_of(role).map(str::to_owned), Source::Default),
     };
     let value = value.map(|value| match setting.shown {
         Shown::Whole => value,

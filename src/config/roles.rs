@@ -145,8 +145,8 @@ pub fn standalone(layers: &Layers) -> Result<Checked<Standalone>, Mistakes> {
     let mut reader = Reader::new(Role::Standalone, layers);
     let process = process(&mut reader);
     let edge = edge(&mut reader, &process);
-    // The file takes one commit at a time: what waits for it had better be one.
-    let rules = dispatcher::Settings { lanes: 1, ..rules(&mut reader) };
+    let one_writer = dispatcher::Settings::one_writer();
+    let rules = dispatcher::Settings { lanes: one_writer.lanes, ..rules(&mut reader) };
     let data_dir = reader.given("data_dir", value::text).into();
     reader.finish(Some(Standalone { process, edge, rules, data_dir }))
 }

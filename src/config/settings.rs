@@ -17,7 +17,9 @@ pub struct Setting {
     /// What kind of value it takes, for the help.
     pub value: &'static str,
     /// What it is if nobody says anything; `None`: nothing.
-    pub default: Option<String>,
+    default: Option<String>,
+    /// A role that has another default.
+    exception: Option<(Role, String)>,
     /// What it does, for the help.
     pub help: &'static str,
     /// Who reads it.
@@ -45,12 +47,24 @@ impl Setting {
         self.roles.contains(&role)
     }
 
+    /// What it is if nobody says anything; `None`: nothing.
+    pub fn default_of(&self, role: Role) -> Option<&str> {
+        match &self.exception {
+            Some((other, default)) if *other == role => Some(default),
+            _ => self.default.as_deref(),
+        }
+    }
+
     fn of(self, roles: &'static [Role]) -> Self {
         Self { roles, ..self }
     }
 
     fn default(self, default: impl ToString) -> Self {
         Self { default: Some(default.to_string()), ..self }
+    }
+
+    fn default_in(self, role: Role, default: impl ToString) -> Self {
+        Self { exception: Some((role, default.to_string())), ..self }
     }
 
     fn shown(self, shown: Shown) -> Self {
@@ -61,7 +75,17 @@ impl Setting {
 /// One that nobody reads yet, and that has no default.
 fn setting(name: &'static str, value: &'static str, help: &'static str) -> Setting {
     let flag = name.replace('_', "-");
-    Setting { name, flag, value, default: None, help, roles: &[], group: "", shown: Shown::Whole }
+    Setting {
+        name,
+        flag,
+        value,
+        default: None,
+        exception: None,
+        help,
+        roles: &[],
+        group: "",
+        shown: Shown::Whole,
+    }
 }
 
 /// All settings, in the order of the help.
@@ -292,12 +316,14 @@ fn limits() -> Vec<Setting> {
 }
 
 fn rules() -> Vec<Setting> {
-    let dispatcher = dispatcher::Settings::default();
+    let (dispatcher, one_writer) = (dispatcher::Settings::default(), dispatcher::Settings::one_writer());
     let rules = vec![
         setting("edit_window", "TIME", "How long authors may edit their messages")
             .default(time(dispatcher.edit_window)),
         setting("max_members", "NUMBER", "Members of a group").default(dispatcher.max_members),
-        setting("max_batch", "NUMBER", "Messages in one commit").default(dispatcher.max_batch),
+        setting("max_batch", "NUMBER", "Messages in one commit")
+            .default(dispatcher.max_batch)
+            .default_in(Standalone, one_writer.max_batch),
     ];
     let lanes = setting("lanes", "NUMBER", "Commits of messages side by side; fewer than database_pool")
         .default(dispatcher.lanes);

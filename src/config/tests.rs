@@ -44,7 +44,7 @@ fn without_a_word_standalone_has_every_default() {
     assert_eq!(data_dir, PathBuf::from("./carillon-data"));
     assert!(edge.keys.is_none() && edge.issuer.is_none() && checked.warnings.is_empty());
     assert_eq!(format!("{:?}", edge.settings), format!("{:?}", gateway::Settings::default()));
-    let one_writer = ::dispatcher::Settings { lanes: 1, ..Default::default() };
+    let one_writer = ::dispatcher::Settings::one_writer();
     assert_eq!(format!("{rules:?}"), format!("{one_writer:?}"));
     assert_eq!(edge.presence.grace, bus::PresenceTimes::default().grace);
     assert!(checked.effective.iter().all(|setting| setting.source == Source::Default));
