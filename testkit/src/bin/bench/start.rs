@@ -230,7 +230,7 @@ fn settings(load: Load) -> Vec<(String, String)> {
         Load::Rooms { members, .. } if members > 1000 => [
             ("CARILLON_MAX_MEMBERS", members.to_string()),
             // All of them are named when the room is made.
-            ("CARILLON_MAX_FRAME_BYTES", "4MiB".to_owned()),
+            ("CARILLON_MAX_FRAME_BYTES", "1MiB".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec(),
