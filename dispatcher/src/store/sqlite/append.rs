@@ -3,8 +3,7 @@
 //!
 //! The file's lock is held: what the first statement sees stays true until the
 //! commit. It looks at senders and keys; what is new is placed here, and written
-//! by the others. Each statement is a way to the connection's thread and back:
-//! where the disk is fast, that is most of what a small batch takes.
+//! by the others. Each statement is a way to the connection's thread and back.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
