@@ -17,7 +17,8 @@ pub fn describe(rounds: usize, scale: Scale) -> Vec<(String, String)> {
     let servers: Vec<_> =
         servers.into_iter().filter_map(|(program, flag)| version(program, flag)).chain(node).collect();
     let way = format!(
-        "{rounds} rounds, in each all contestants in turn; {:.1} s before and {:.0} s of measuring{}",
+        "{rounds} {}: in each all contestants in turn; {:.1} s before and {:.0} s of measuring{}",
+        if rounds == 1 { "round" } else { "rounds" },
         scale.warmup.as_secs_f64(),
         scale.measure.as_secs_f64(),
         if scale == Scale::FULL { "" } else { "; a quick run, whose figures mean nothing" }
